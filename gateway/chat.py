@@ -1,0 +1,294 @@
+"""Messages: who may send, their numbering, and the one writer through which all of them pass.
+
+While one write is in flight the next messages gather, so an idle system adds no wait and a busy one writes more at
+once. A message is acknowledged when the store has it, then told to open sockets, then to the log.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.queue import Queue
+
+from gateway.chat_store import ChatStore, Draft
+from infra import telemetry
+from infra.access import Grants, Identity
+from infra.store import STORE_DOWN, Raw
+from infra.vault import Erased
+from schemas.fields import ID_PATTERN
+
+log_line = telemetry.logger("chat")
+
+BATCH = 128
+WAITING_MOST = 10_000
+GIVE_UP_SECONDS = 5.0
+REMEMBERED = 20_000
+GRANT_REMEMBERED_SECONDS = 5.0
+TEXT_MOST = 8000
+
+_id = re.compile(ID_PATTERN)
+
+
+class Refused(Exception):
+    """A request about chat that cannot be done. ``problem`` is what the contract shows of it."""
+
+    def __init__(self, status: int, title: str, errors: dict[str, list[str]] | None = None) -> None:
+        super().__init__(title)
+        self.problem: dict[str, Any] = {"status": status, "title": title}
+        if errors:
+            self.problem["errors"] = errors
+
+    @property
+    def status(self) -> int:
+        return int(self.problem["status"])
+
+
+NOT_FOUND = (404, "Not Found")
+AWAY = (503, "Service Unavailable")
+
+
+def check_draft(data: Any) -> tuple[str, str, str]:
+    """Conversation, client message id and text of a ``message.send``.
+
+    Written out by hand, because a schema object per message costs more than the rest of the way.
+
+    Raises:
+        Refused: 422 naming each wrong field.
+    """
+    if not isinstance(data, dict):
+        raise Refused(422, "Unprocessable Content", {"": ["Must be an object."]})
+    errors = {name: ["Unknown field."] for name in data.keys() - {"conversation_id", "client_message_id", "text"}}
+    for name in ("conversation_id", "client_message_id"):
+        if not isinstance(data.get(name), str) or not _id.fullmatch(data[name]):
+            errors[name] = ["Must be an id: 1 to 64 of A-Z, a-z, 0-9, '.', '_', ':' and '-'."]
+    if why := _wrong_text(data.get("text")):
+        errors["text"] = [why]
+    if errors:
+        raise Refused(422, "Unprocessable Content", errors)
+    return data["conversation_id"], data["client_message_id"], data["text"]
+
+
+def _wrong_text(text: Any) -> str | None:
+    if not isinstance(text, str) or not 1 <= len(text) <= TEXT_MOST:
+        return "Must be written words, 1 to 8,000 characters."
+    if "\x00" in text:
+        return "Must not contain a NUL character."
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        return "Must be valid Unicode: half of a surrogate pair was found."
+    return None
+
+
+@dataclass
+class Waiting:
+    """A message that waits for its write. ``done`` is called once, with the message and whether it is new, or with
+    the refusal."""
+
+    draft: Draft
+    done: Callable[[Raw | None, bool, Refused | None], None]
+    since: float = field(default_factory=time.monotonic)
+
+
+class Chat:
+    """The chat of one gateway process."""
+
+    def __init__(self, store: ChatStore, grants: Grants, stored: Callable[[str, list[Raw]], None]) -> None:
+        """``stored`` is called with a conversation's id and its new messages, in order, after their senders know."""
+        self._store = store
+        self._grants = grants
+        self._stored = stored
+        self._queue: Queue[Waiting] = Queue()
+        self._last: OrderedDict[str, int] = OrderedDict()
+        self._known: OrderedDict[str, Raw] = OrderedDict()
+        self._granted: dict[tuple[str, str], float] = {}
+        self._writer = gevent.spawn(self._write_for_ever)
+
+    # -- who may
+
+    def conversation_for(self, person: Identity, conversation_id: str) -> Raw:
+        """The conversation, if this person may read and write in it now.
+
+        A client's conversations are the client's own. Anybody else needs a grant that holds now, or was given the
+        conversation because the client asked for whoever is on duty.
+
+        Raises:
+            Refused: 404.
+        """
+        conversation = self._conversation(conversation_id)
+        if conversation is None or person.person_id not in conversation["members"]:
+            raise Refused(*NOT_FOUND)
+        if person.person_id != conversation["owner"] and conversation["kind"] == "direct":
+            self._check_grant(person.person_id, conversation["owner"])
+        return conversation
+
+    def forget(self, conversation_id: str | None = None) -> None:
+        """Read a conversation again at its next use; with None, also every grant."""
+        if conversation_id is not None:
+            self._known.pop(conversation_id, None)
+        else:
+            self._granted.clear()
+            self._known.clear()
+
+    def _conversation(self, conversation_id: str) -> Raw | None:
+        known = self._known.get(conversation_id)
+        if known is None:
+            known = self._store.conversation(conversation_id)
+            if known is not None:
+                _remember(self._known, conversation_id, known)
+        return known
+
+    def _check_grant(self, holder_id: str, owner_id: str) -> None:
+        key = (holder_id, owner_id)
+        if self._granted.get(key, 0.0) > time.monotonic():
+            return
+        if not self._grants.allows(holder_id, owner_id):
+            raise Refused(*NOT_FOUND)
+        self._granted[key] = time.monotonic() + GRANT_REMEMBERED_SECONDS
+
+    # -- sending
+
+    def send(self, person: Identity, conversation_id: str, client_message_id: str, text: str) -> tuple[Raw, bool]:
+        """Store a message and return it once it is durable, with whether it is new.
+
+        Raises:
+            Refused: 404, 409 (closed) or 503.
+        """
+        result: AsyncResult = AsyncResult()
+
+        def done(message: Raw | None, new: bool, refusal: Refused | None) -> None:
+            if refusal is not None:
+                result.set_exception(refusal)
+            else:
+                result.set((message, new))
+
+        self.submit(person, conversation_id, client_message_id, text, done)
+        answer: tuple[Raw, bool] = result.get()
+        return answer
+
+    def submit(
+        self,
+        person: Identity,
+        conversation_id: str,
+        client_message_id: str,
+        text: str,
+        done: Callable[[Raw | None, bool, Refused | None], None],
+    ) -> None:
+        """Queue a message; messages of one caller are stored in the order of their calls.
+
+        Raises:
+            Refused: at once, where ``done`` will not be called.
+        """
+        conversation = self.conversation_for(person, conversation_id)
+        if conversation["state"] == "closed":
+            raise Refused(409, "This conversation is closed.")
+        if self._queue.qsize() >= WAITING_MOST:
+            raise Refused(*AWAY)
+        draft = Draft(conversation_id, conversation["owner"], person.person_id, client_message_id, text)
+        self._queue.put(Waiting(draft, done))
+
+    def drain(self, seconds: float) -> None:
+        """Wait until what was queued is written, for at most ``seconds``."""
+        with gevent.Timeout(seconds, False):
+            while not self._queue.empty():
+                gevent.sleep(0.01)
+
+    def _write_for_ever(self) -> None:
+        while True:
+            batch = [self._queue.get()]
+            while len(batch) < BATCH and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            while batch:
+                batch = self._write(batch)
+
+    def _write(self, batch: list[Waiting]) -> list[Waiting]:
+        """Write a batch; returns what still has to be written."""
+        try:
+            return self._number_and_insert(batch)
+        except STORE_DOWN as error:
+            # Nobody knows how much of it was written: the numbers are read again, and repeats find themselves.
+            log_line.warning("store_away", waiting=len(batch), why=type(error).__name__)
+            self._last.clear()
+            left = self._without_the_late(batch)
+            gevent.sleep(0.1 if left else 0)
+            return self._without_the_stored(left)
+
+    def _number_and_insert(self, batch: list[Waiting]) -> list[Waiting]:
+        sealed = []
+        ready = []
+        for waiting in batch:
+            try:
+                sealed.append(self._store.seal(waiting.draft))
+                ready.append(waiting)
+            except Erased:
+                waiting.done(None, False, Refused(*NOT_FOUND))
+        for document in sealed:
+            document["seq"] = self._next_seq(document["c"])
+        count, met_duplicate = self._store.insert(sealed) if sealed else (0, False)
+        self._tell(ready[:count], sealed[:count])
+        left = ready[count:]
+        for document in sealed[count:]:
+            self._last.pop(document["c"], None)
+        if met_duplicate:
+            left = self._without_repeat(left)
+        return left
+
+    def _without_repeat(self, left: list[Waiting]) -> list[Waiting]:
+        """The first met a duplicate: it was sent before, or another gateway took its number."""
+        draft = left[0].draft
+        before = self._store.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)
+        if before is None:
+            return left
+        left[0].done(before, False, None)
+        return left[1:]
+
+    def _without_the_late(self, batch: list[Waiting]) -> list[Waiting]:
+        cut = time.monotonic() - GIVE_UP_SECONDS
+        for waiting in batch:
+            if waiting.since < cut:
+                waiting.done(None, False, Refused(*AWAY))
+        return [waiting for waiting in batch if waiting.since >= cut]
+
+    def _without_the_stored(self, batch: list[Waiting]) -> list[Waiting]:
+        left = []
+        for waiting in batch:
+            draft = waiting.draft
+            try:
+                stored = self._store.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)
+            except STORE_DOWN:
+                stored = None
+            if stored is None:
+                left.append(waiting)
+            else:
+                # It may be news to everybody but the store.
+                self._tell([waiting], [stored])
+        return left
+
+    def _next_seq(self, conversation_id: str) -> int:
+        last = self._last.get(conversation_id)
+        if last is None:
+            last = self._store.last_seq(conversation_id)
+        _remember(self._last, conversation_id, last + 1)
+        return last + 1
+
+    def _tell(self, waiting: list[Waiting], documents: list[Raw]) -> None:
+        """Acknowledge, then tell: first the senders, then everybody else."""
+        by_conversation: dict[str, list[Raw]] = {}
+        for one, document in zip(waiting, documents, strict=True):
+            one.done(document, True, None)
+            by_conversation.setdefault(document["c"], []).append(document)
+        telemetry.messages.inc(len(documents))
+        for conversation_id, new in by_conversation.items():
+            self._stored(conversation_id, new)
+
+
+def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > REMEMBERED:
+        kept.popitem(last=False)

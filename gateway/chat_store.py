@@ -1,0 +1,222 @@
+"""Where conversations and messages are kept. Raw documents: this is the hot path.
+
+A message is one insert. Its number ``seq`` is the conversation's own, from 1, without a gap; the unique index on
+(conversation, seq) settles who was first when two gateways write at once, and the one on (conversation, sender,
+client_message_id) makes a repeat the same message for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from bson.binary import Binary
+from pymongo import ASCENDING, DESCENDING, InsertOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from infra.ids import new_id
+from infra.store import Raw, Store
+from infra.vault import Vault
+from schemas.base import now
+from schemas.fields import written
+
+DUPLICATE_KEY = 11000
+
+
+class Draft(NamedTuple):
+    """A message on its way into the store. ``owner_id`` is the client whose key seals the words."""
+
+    conversation_id: str
+    owner_id: str
+    sender_id: str
+    client_message_id: str
+    text: str
+
+
+def make_indexes(store: Store) -> None:
+    """Safe to repeat."""
+    messages = store.collection("messages")
+    messages.create_index([("c", ASCENDING), ("seq", ASCENDING)], unique=True)
+    messages.create_index([("c", ASCENDING), ("sender", ASCENDING), ("cmid", ASCENDING)], unique=True)
+    store.collection("conversations").create_index([("members", ASCENDING), ("last_at", DESCENDING)])
+    store.collection("conversations").create_index([("state", ASCENDING), ("waiting_since", ASCENDING)])
+
+
+class ChatStore:
+    """Conversations and messages of all clients."""
+
+    def __init__(self, store: Store, vault: Vault) -> None:
+        self._conversations = store.collection("conversations")
+        self._messages = store.collection("messages")
+        self._vault = vault
+
+    # -- conversations
+
+    def open(self, conversation: Raw) -> bool:
+        """Keep a new conversation; False when there is one of this id."""
+        try:
+            self._conversations.insert_one(conversation)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def conversation(self, conversation_id: str) -> Raw | None:
+        return self._conversations.find_one({"_id": conversation_id})
+
+    def of_person(self, person_id: str, limit: int, after: str | None) -> list[Raw]:
+        """Newest activity first; one more than ``limit`` where there are more. ``after`` is a conversation's id."""
+        where: Raw = {"members": person_id}
+        if after is not None and (mark := self.conversation(after)) is not None:
+            where["$or"] = [
+                {"last_at": {"$lt": mark["last_at"]}},
+                {"last_at": mark["last_at"], "_id": {"$lt": after}},
+            ]
+        found = self._conversations.find(where).sort([("last_at", DESCENDING), ("_id", DESCENDING)])
+        return list(found.limit(limit + 1))
+
+    def neighbours(self, person_id: str) -> list[str]:
+        """Everybody who shares an open conversation with this person."""
+        found = self._conversations.find({"members": person_id, "state": {"$ne": "closed"}}, {"members": 1})
+        return sorted({member for conversation in found for member in conversation["members"]} - {person_id})
+
+    def between(self, one: str, other: str, kind: str) -> list[Raw]:
+        return list(self._conversations.find({"members": {"$all": [one, other]}, "kind": kind}))
+
+    def waiting(self) -> list[Raw]:
+        """Conversations that no coach has taken, the oldest first."""
+        return list(self._conversations.find({"state": "waiting"}).sort("waiting_since", ASCENDING).limit(100))
+
+    def take(self, conversation_id: str, coach_id: str) -> bool:
+        """Give a waiting conversation to a coach; False when somebody was first."""
+        taken = self._conversations.update_one(
+            {"_id": conversation_id, "state": "waiting"},
+            {"$set": {"state": "open", "waiting_since": None}, "$push": {"members": coach_id}},
+        )
+        return bool(taken.modified_count)
+
+    def open_count(self, coach_id: str) -> int:
+        return self._conversations.count_documents({"members": coach_id, "kind": "on_duty", "state": "open"})
+
+    def set_state(self, conversation_id: str, before: str, after: str) -> bool:
+        changed = self._conversations.update_one({"_id": conversation_id, "state": before}, {"$set": {"state": after}})
+        return bool(changed.modified_count)
+
+    def touch(self, last: dict[str, int]) -> None:
+        """Remember the activity of conversations, for the order of the list. Lost in a crash, it is made good by the
+        next message; the numbers themselves are read from the messages."""
+        moment = now()
+        for conversation_id, seq in last.items():
+            self._conversations.update_one({"_id": conversation_id}, {"$max": {"last_seq": seq, "last_at": moment}})
+
+    # -- cursors
+
+    def move_cursor(self, conversation_id: str, person_id: str, delivered: int, read: int) -> Raw:
+        """Move a person's cursors forward, never back, and return where they are. What was read was delivered."""
+        place = f"cursors.{person_id}"
+        moved = self._conversations.find_one_and_update(
+            {"_id": conversation_id},
+            {"$max": {f"{place}.delivered": max(delivered, read), f"{place}.read": read}},
+            return_document=True,
+        )
+        cursor: Raw = (moved or {"cursors": {person_id: {"delivered": 0, "read": 0}}})["cursors"][person_id]
+        return cursor
+
+    def unread(self, conversation: Raw, person_id: str) -> int:
+        """How many messages of others are behind the person's read cursor."""
+        read = conversation.get("cursors", {}).get(person_id, {}).get("read", 0)
+        return self._messages.count_documents(
+            {"c": conversation["_id"], "seq": {"$gt": read}, "sender": {"$ne": person_id}}
+        )
+
+    def badge(self, person_id: str) -> int:
+        """Unread messages over all of a person's conversations."""
+        found = self._conversations.find({"members": person_id}, {"cursors": 1})
+        return sum(self.unread(conversation, person_id) for conversation in found)
+
+    # -- messages
+
+    def last_seq(self, conversation_id: str) -> int:
+        """The highest number there is; 0 in an empty conversation."""
+        found = self._messages.find_one({"c": conversation_id}, {"seq": 1}, sort=[("seq", DESCENDING)])
+        return 0 if found is None else int(found["seq"])
+
+    def seal(self, draft: Draft) -> Raw:
+        """The document of a message, still without its number."""
+        id = new_id()
+        return {
+            "_id": id,
+            "c": draft.conversation_id,
+            "cmid": draft.client_message_id,
+            "sender": draft.sender_id,
+            "owner": draft.owner_id,
+            "text": Binary(self._vault.seal(draft.owner_id, f"messages/{id}", draft.text)),
+            "at": now(),
+        }
+
+    def insert(self, documents: Sequence[Raw]) -> tuple[int, bool]:
+        """Write numbered messages in order, up to the first that is a duplicate.
+
+        In order, so that a kill in the middle leaves a beginning and never a gap.
+
+        Returns:
+            how many of them are stored, and whether the next one met a duplicate.
+        """
+        try:
+            self._messages.bulk_write([InsertOne(document) for document in documents], ordered=True)
+        except BulkWriteError as error:
+            first = error.details["writeErrors"][0]
+            if first["code"] != DUPLICATE_KEY:
+                raise
+            return int(first["index"]), True
+        return len(documents), False
+
+    def by_client_id(self, conversation_id: str, sender_id: str, client_message_id: str) -> Raw | None:
+        """The message that a phone sent under this id before."""
+        return self._messages.find_one({"c": conversation_id, "sender": sender_id, "cmid": client_message_id})
+
+    def after(self, conversation_id: str, seq: int, limit: int) -> list[Raw]:
+        """Ascending, those above ``seq``."""
+        found = self._messages.find({"c": conversation_id, "seq": {"$gt": seq}}).sort("seq", ASCENDING)
+        return list(found.limit(limit))
+
+    def before(self, conversation_id: str, seq: int, limit: int) -> list[Raw]:
+        """Ascending, the last ones below ``seq``."""
+        found = self._messages.find({"c": conversation_id, "seq": {"$lt": seq}}).sort("seq", DESCENDING)
+        return list(found.limit(limit))[::-1]
+
+    def senders(self, conversation_id: str, from_seq: int, to_seq: int) -> set[str]:
+        where = {"c": conversation_id, "seq": {"$gte": from_seq, "$lte": to_seq}}
+        return {message["sender"] for message in self._messages.find(where, {"sender": 1})}
+
+    def stored_since(self, id: str) -> Iterable[Raw]:
+        """Conversation, number and sender of every message made since an id, in order."""
+        return self._messages.find({"_id": {"$gte": id}}, {"c": 1, "seq": 1, "sender": 1}).sort("_id", ASCENDING)
+
+    def shown(self, message: Raw) -> dict[str, Any]:
+        """A message as the contract writes it. Raises ``Erased``."""
+        return {
+            "conversation_id": message["c"],
+            "seq": message["seq"],
+            "id": message["_id"],
+            "client_message_id": message["cmid"],
+            "sender_id": message["sender"],
+            "text": self._vault.open(message["owner"], f"messages/{message['_id']}", bytes(message["text"])),
+            "at": written(message["at"]),
+        }
+
+
+def new_conversation(id: str, kind: str, owner_id: str, members: Collection[str], waiting: bool, print_: str) -> Raw:
+    """The document of a conversation that starts now."""
+    moment = now()
+    return {
+        "_id": id,
+        "kind": kind,
+        "owner": owner_id,
+        "members": list(members),
+        "state": "waiting" if waiting else "open",
+        "waiting_since": moment if waiting else None,
+        "cursors": {},
+        "last_seq": 0,
+        "last_at": moment,
+        "fingerprint": print_,
+    }

@@ -1,0 +1,561 @@
+"""Open sockets: who is here, what they ask, and what they are told.
+
+What happens elsewhere arrives from the log, which every gateway process reads for itself. A hint says that something
+changed; the truth is fetched by REST. Messages are told in the order of their numbers, each once to a socket.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import gevent
+from flask_socketio import ConnectionRefusedError
+from gevent.lock import BoundedSemaphore
+from gevent.queue import Queue
+
+from gateway.chat import Chat, Refused, check_draft
+from gateway.chat_store import ChatStore
+from infra import telemetry
+from infra.access import Grants, Identity, NotSignedIn, Tokens
+from infra.ids import id_at, new_id
+from infra.log import Log, LogDown, Outgoing, Reader
+from infra.store import STORE_DOWN, Raw
+from infra.vault import Erased
+from infra.worker import backoff
+from schemas.base import Event, Unknown, Unreadable, decode, encode, now
+from schemas.catalogue import EVENTS, TOPICS
+from schemas.chat import (
+    ConversationClosed,
+    ConversationOpened,
+    ConversationTaken,
+    CursorMoved,
+    MessageSent,
+    PresenceChanged,
+    Typing,
+)
+from schemas.fields import written
+from schemas.people import GrantEnded, GrantGiven, SessionEnded
+
+log_line = telemetry.logger("live")
+
+SYNC_MOST = 200
+EXPIRY_SECONDS = 1.0
+PULSE_SECONDS = 2.0
+STALE_SECONDS = 15.0
+# A message is stored a moment before this process knows that it has to tell it; a write is given up after five seconds.
+TOLD_SLACK = timedelta(seconds=15)
+CONVERSATIONS_REMEMBERED = 20_000
+NOBODY = "nobody"
+_CHANGES_WHO_MAY = (GrantGiven, GrantEnded, ConversationTaken, ConversationClosed)
+
+# What each socket event of a client needs; a test walks this table. ``member``: a member of the conversation whose
+# grant holds now. An event that is not here is not heard.
+NEEDS: dict[str, str] = {
+    "message.send": "member",
+    "message.sync": "member",
+    "conversation.delivered": "member",
+    "conversation.read": "member",
+    "typing": "member",
+    "duty": "coach",
+}
+
+
+class Live:
+    """The sockets of one gateway process."""
+
+    def __init__(
+        self,
+        server: Any,
+        tokens: Tokens,
+        store: ChatStore,
+        grants: Grants,
+        log: Log,
+        pulses: Any,
+        connections: Any,
+        ended_sessions: Any,
+        set_duty: Callable[[Identity, bool], None],
+    ) -> None:
+        """
+        Args:
+            server: the python-socketio server; handlers are registered on it and not through Flask, whose request
+                context per event would cost half of the time.
+            tokens: reads access tokens.
+            store, grants: the gateway's own.
+            log: is read from now on, and told of messages.
+            pulses: collection in which this process says that it lives, and up to where it has told the log.
+            connections: collection of the devices that are connected, for the push.
+            ended_sessions: collection of the sign-ins that ended lately.
+            set_duty: asks coaching to put a coach on or off duty; raises ``Refused``.
+        """
+        self.id = new_id()
+        self.chat = Chat(store, grants, self._stored)
+        self._server = server
+        self._tokens = tokens
+        self._store = store
+        self._grants = grants
+        self._log = log
+        self._pulses = pulses
+        self._connections = connections
+        self._ended_sessions = ended_sessions
+        self._set_duty = set_duty
+        self._people: dict[str, Identity] = {}
+        self._sids: defaultdict[str, set[str]] = defaultdict(set)
+        self._told: OrderedDict[str, int] = OrderedDict()
+        self._news: Queue[Event] = Queue()
+        self._telling = now()
+        self._telling_now = False
+        self._started = now()
+        self._emitting = BoundedSemaphore()
+        self._ended: dict[str, float] = {}
+        self._stopping = False
+        self._register()
+
+    # -- the life of the process
+
+    def start(self) -> None:
+        """Listen, tell, and take over from processes that died."""
+        self._ended = {ended["_id"]: time.time() + 86_400 for ended in self._ended_sessions.find({}, {"_id": 1})}
+        for act in (self._hear_for_ever, self._tell_for_ever, self._expire_for_ever, self._pulse_for_ever):
+            gevent.spawn(act).link_exception(_die)
+
+    def stop(self) -> None:
+        """Finish the writes under way and tell the log of them."""
+        self._stopping = True
+        self.chat.drain(5)
+        with gevent.Timeout(5, False):
+            while not self._news.empty() or self._telling_now:
+                gevent.sleep(0.01)
+        self._pulses.delete_one({"_id": self.id})
+        self._connections.delete_many({"gateway": self.id})
+
+    # -- what a client says
+
+    def _register(self) -> None:
+        on = self._server.on
+        on("connect", self._connect)
+        on("disconnect", self._disconnect)
+        answers: dict[str, Callable[[Identity, Any], dict[str, Any]]] = {
+            "message.sync": self._sync,
+            "conversation.delivered": lambda person, data: self._cursor(person, data, read=False),
+            "conversation.read": lambda person, data: self._cursor(person, data, read=True),
+            "typing": self._typing,
+            "duty": self._duty,
+        }
+        for name, answer in answers.items():
+            on(name, self._answering(answer))
+        # The library acknowledges with what a handler returns. A send is acknowledged later, by the write that it
+        # joins, so that the next packet of the same socket does not wait for it.
+        self._server._handle_event_internal = self._handle_event
+
+    def _handle_event(self, server: Any, sid: str, eio_sid: str, data: Any, namespace: str, id: int | None) -> None:
+        def acknowledge(answer: dict[str, Any]) -> None:
+            if id is not None:
+                packet = server.packet_class(3, namespace=namespace, id=id, data=[answer])
+                server._send_packet(eio_sid, packet)
+
+        name, payload = data[0], data[1] if len(data) > 1 else None
+        if not isinstance(name, str) or name not in NEEDS:
+            acknowledge(_refusal(Refused(404, "No such event.")))
+        elif name == "message.send":
+            self._send(sid, payload, acknowledge)
+        else:
+            acknowledge(server._trigger_event(name, namespace, sid, payload))
+
+    def _connect(self, sid: str, environ: Raw, auth: Any) -> None:
+        """Let a person in by the access token."""
+        try:
+            person = self._tokens.read(auth["token"] if isinstance(auth, dict) and "token" in auth else "")
+        except NotSignedIn as problem:
+            if problem.code == "expired":
+                # The contract tells an old friend what happened, and only then shows the door.
+                gevent.spawn(self._expire, sid)
+                return
+            raise _refused(problem.code) from problem
+        except TypeError as error:
+            raise _refused("unauthenticated") from error
+        if person.session_id in self._ended:
+            raise _refused("unauthenticated")
+        self._people[sid] = person
+        first = not self._sids[person.person_id]
+        self._sids[person.person_id].add(sid)
+        self._server.enter_room(sid, person.person_id)
+        telemetry.sockets.set(len(self._people))
+        # What is emitted before the library has answered the connection would be lost on the other side.
+        gevent.spawn(self._welcome, sid, person, auth.get("device"), first)
+
+    def _note_connection(self, connection: Raw) -> None:
+        try:
+            self._connections.insert_one(connection)
+        except STORE_DOWN as error:
+            # Without the note the device is pushed to although it is connected, which is the safe side.
+            log_line.warning("connection_not_noted", why=type(error).__name__)
+
+    def _welcome(self, sid: str, person: Identity, device: Any, first: bool) -> None:
+        self._server.emit("ready", {"person_id": person.person_id, "server_time": written(now())}, to=sid)
+        if isinstance(device, str):
+            self._note_connection({"_id": sid, "gateway": self.id, "device": f"{person.person_id}/{device}"})
+        if first:
+            self._news.put(self._presence(person.person_id, True))
+
+    def _disconnect(self, sid: str, *_: Any) -> None:
+        person = self._people.pop(sid, None)
+        telemetry.sockets.set(len(self._people))
+        if person is None:
+            return
+        gevent.spawn(self._forget_connection, sid)
+        here = self._sids[person.person_id]
+        here.discard(sid)
+        if not here:
+            del self._sids[person.person_id]
+            if not self._stopping:
+                self._news.put(self._presence(person.person_id, False))
+
+    def _forget_connection(self, sid: str) -> None:
+        try:
+            self._connections.delete_one({"_id": sid})
+        except STORE_DOWN as error:
+            # It counts for no longer than this process has a pulse.
+            log_line.warning("connection_not_forgotten", why=type(error).__name__)
+
+    def _send(self, sid: str, data: Any, acknowledge: Callable[[dict[str, Any]], None]) -> None:
+        person = self._people.get(sid)
+
+        def done(message: Raw | None, _: bool, refusal: Refused | None) -> None:
+            acknowledge(_refusal(refusal) if message is None else {"ok": True, "message": self._store.shown(message)})
+
+        try:
+            if person is None:
+                raise Refused(401, "Unauthorized")
+            self.chat.submit(person, *check_draft(data), done)
+        except Refused as refusal:
+            acknowledge(_refusal(refusal))
+        except STORE_DOWN:
+            acknowledge(_refusal(Refused(503, "Service Unavailable")))
+
+    def _answering(self, answer: Callable[[Identity, Any], dict[str, Any]]) -> Callable[[str, Any], dict[str, Any]]:
+        def handler(sid: str, data: Any) -> dict[str, Any]:
+            person = self._people.get(sid)
+            try:
+                if person is None:
+                    raise Refused(401, "Unauthorized")
+                return {"ok": True, **answer(person, data)}
+            except Refused as refusal:
+                return _refusal(refusal)
+            except Erased:
+                return _refusal(Refused(404, "Not Found"))
+            except (*STORE_DOWN, LogDown):
+                return _refusal(Refused(503, "Service Unavailable"))
+
+        return handler
+
+    def _sync(self, person: Identity, data: Any) -> dict[str, Any]:
+        asked = _checked(data, {"conversation_id": str, "after": int, "limit": int}, {"after": 0, "limit": SYNC_MOST})
+        if not 1 <= asked["limit"] <= SYNC_MOST or not 0 <= asked["after"] < 2**53:
+            raise Refused(422, "Unprocessable Content", {"limit": ["1 to 200"], "after": ["0 or more"]})
+        conversation = self.chat.conversation_for(person, asked["conversation_id"])
+        self._grants.saw(person, [conversation["owner"]], "messages")
+        found = self._store.after(conversation["_id"], asked["after"], asked["limit"])
+        return {
+            "messages": [self._store.shown(message) for message in found],
+            "last_seq": self._store.last_seq(conversation["_id"]),
+        }
+
+    def _cursor(self, person: Identity, data: Any, read: bool) -> dict[str, Any]:
+        asked = _checked(data, {"conversation_id": str, "seq": int}, {})
+        self.move_cursor(person, asked["conversation_id"], asked["seq"], read)
+        return {}
+
+    def move_cursor(self, person: Identity, conversation_id: str, seq: int, read: bool) -> None:
+        """Say that a person's devices have, or the person has read, everything up to ``seq``. Raises ``Refused``."""
+        conversation = self.chat.conversation_for(person, conversation_id)
+        if not 0 <= seq <= self._store.last_seq(conversation_id):
+            raise Refused(422, "Unprocessable Content", {"seq": ["No message has this number yet."]})
+        cursor = self._store.move_cursor(conversation_id, person.person_id, seq, seq if read else 0)
+        self.tell(
+            CursorMoved(
+                id=new_id(),
+                at=now(),
+                version=max(1, cursor["delivered"]),
+                conversation_id=conversation_id,
+                person_id=person.person_id,
+                tell=conversation["members"],
+                **cursor,
+            )
+        )
+
+    def _typing(self, person: Identity, data: Any) -> dict[str, Any]:
+        asked = _checked(data, {"conversation_id": str, "on": bool}, {})
+        conversation = self.chat.conversation_for(person, asked["conversation_id"])
+        others = [member for member in conversation["members"] if member != person.person_id]
+        self.tell(
+            Typing(
+                id=new_id(),
+                at=now(),
+                version=1,
+                conversation_id=conversation["_id"],
+                person_id=person.person_id,
+                on=asked["on"],
+                tell=others,
+            )
+        )
+        return {}
+
+    def _duty(self, person: Identity, data: Any) -> dict[str, Any]:
+        asked = _checked(data, {"on": bool}, {})
+        if person.role != NEEDS["duty"]:
+            raise Refused(404, "Not Found")
+        self._set_duty(person, asked["on"])
+        return {}
+
+    # -- what everybody is told
+
+    def tell(self, event: Event) -> None:
+        """Tell the log, soon, and so every gateway process, this one included."""
+        self._news.put(event)
+
+    def opened(self, conversation: Raw) -> None:
+        """Tell the members of a new conversation."""
+        self.tell(
+            ConversationOpened(
+                id=new_id(), at=now(), version=1, conversation_id=conversation["_id"], tell=conversation["members"]
+            )
+        )
+
+    def _stored(self, conversation_id: str, messages: list[Raw]) -> None:
+        """New messages of this process: to the sockets here at once, to the other processes by the log."""
+        conversation = self.chat._conversation(conversation_id)
+        assert conversation is not None
+        self._emit_messages(conversation, messages)
+        self.tell(_message_sent(conversation, messages, self.id))
+
+    def _emit_messages(self, conversation: Raw, messages: list[Raw]) -> None:
+        """Emit in the order of the numbers; what another process wrote in between is read from the store first."""
+        with self._emitting:
+            told = self._told.get(conversation["_id"], messages[0]["seq"] - 1)
+            gap = messages[0]["seq"] - told - 1
+            if 0 < gap <= SYNC_MOST:
+                messages = [*self._store.after(conversation["_id"], told, gap), *messages]
+            for message in messages:
+                if message["seq"] > told:
+                    told = message["seq"]
+                    self._emit_message(conversation, message)
+            self._told[conversation["_id"]] = told
+            self._told.move_to_end(conversation["_id"])
+            if len(self._told) > CONVERSATIONS_REMEMBERED:
+                self._told.popitem(last=False)
+
+    def _emit_message(self, conversation: Raw, message: Raw) -> None:
+        here = [member for member in conversation["members"] if member in self._sids]
+        if here:
+            self._server.emit("message", self._store.shown(message), to=here)
+
+    # -- loops
+
+    def _hear_for_ever(self) -> None:
+        """Read the log and tell the sockets here. Sockets miss what is told while the log is away, and ask."""
+        reader: Reader | None = None
+        attempt = 0
+        while True:
+            try:
+                reader = reader or self._log.tail(sorted(TOPICS))
+                for record in reader.poll(1.0):
+                    self._hear(record.value, record.headers)
+                attempt = 0
+            except (*STORE_DOWN, LogDown) as error:
+                attempt += 1
+                log_line.warning("log_away", why=type(error).__name__)
+                gevent.sleep(backoff(attempt))
+
+    def _hear(self, value: bytes, headers: Any) -> None:
+        try:
+            event = decode(value, headers, EVENTS)
+        except (Unknown, Unreadable):
+            # It is the push worker's to bury; sockets only get hints.
+            telemetry.unknown.labels("live").inc()
+            return
+        if isinstance(event, _CHANGES_WHO_MAY):
+            self.chat.forget(getattr(event, "conversation_id", None))
+        if isinstance(event, SessionEnded):
+            self._end_session(event.session_id)
+        if isinstance(event, MessageSent) and event.told_by != self.id:
+            self._hear_messages(event)
+        if event.hint is not None:
+            self._emit_hint(event)
+
+    def _hear_messages(self, event: MessageSent) -> None:
+        conversation = self.chat._conversation(event.conversation_id)
+        if conversation is None or not any(member in self._sids for member in conversation["members"]):
+            return
+        found = self._store.after(event.conversation_id, event.from_seq - 1, event.to_seq - event.from_seq + 1)
+        if event.told_by == NOBODY:
+            # Told again for a process that died. Whoever is connected here came, and asked, after those of before.
+            found = [message for message in found if message["at"] >= self._started]
+        if found:
+            self._emit_messages(conversation, found)
+
+    def _emit_hint(self, event: Event) -> None:
+        hint = event.hint
+        assert hint is not None
+        told = {name: getattr(event, name) for name in hint.fields}
+        if hint.change is not None:
+            told["change"] = hint.change
+        here = [person for person in getattr(event, "tell", ()) if person in self._sids]
+        if here:
+            self._server.emit(hint.name, told, to=here)
+
+    def _end_session(self, session_id: str) -> None:
+        self._ended[session_id] = time.time() + 86_400
+        for sid, person in list(self._people.items()):
+            if person.session_id == session_id:
+                gevent.spawn(self._expire, sid)
+
+    def ended(self, session_id: str) -> bool:
+        """Whether this session was signed out."""
+        return session_id in self._ended
+
+    def _expire_for_ever(self) -> None:
+        while True:
+            gevent.sleep(EXPIRY_SECONDS)
+            moment = time.time()
+            for sid, person in list(self._people.items()):
+                if person.expires <= moment:
+                    self._expire(sid)
+            self._ended = {session: until for session, until in self._ended.items() if until > moment}
+
+    def _expire(self, sid: str) -> None:
+        self._server.emit("expired", {}, to=sid)
+        # Whoever speaks now is nobody; the packet above still has to leave before the door closes.
+        self._disconnect(sid)
+        gevent.sleep(0.2)
+        self._server.disconnect(sid)
+
+    def _tell_for_ever(self) -> None:
+        """Tell the log what gathers, as many at once as there are."""
+        attempt = 0
+        while True:
+            events = [self._news.get()]
+            self._telling_now = True
+            while len(events) < 500 and not self._news.empty():
+                events.append(self._news.get_nowait())
+            self._touch(events)
+            outgoing = [_outgoing(event) for event in events]
+            while outgoing:
+                try:
+                    self._log.publish(outgoing)
+                    outgoing = []
+                    attempt = 0
+                except LogDown as error:
+                    attempt += 1
+                    log_line.warning("log_away", why=type(error).__name__)
+                    gevent.sleep(backoff(attempt))
+            self._telling = events[-1].at
+            self._telling_now = False
+
+    def _touch(self, events: list[Event]) -> None:
+        last = {event.conversation_id: event.to_seq for event in events if isinstance(event, MessageSent)}
+        try:
+            self._store.touch(last)
+        except STORE_DOWN as error:
+            # Only the order of a list suffers, and only until the next message.
+            log_line.warning("activity_not_noted", why=type(error).__name__)
+
+    def _pulse_for_ever(self) -> None:
+        """Say that this process lives and up to when it has told everything; take over from those that died."""
+        started = False
+        while True:
+            try:
+                told_until = self._telling if self._telling_now or not self._news.empty() else now()
+                self._pulses.update_one(
+                    {"_id": self.id}, {"$set": {"at": now(), "told_until": id_at(told_until - TOLD_SLACK)}}, upsert=True
+                )
+                self._take_over(everybody=not started)
+                started = True
+            except STORE_DOWN as error:
+                log_line.warning("no_pulse", why=type(error).__name__)
+            gevent.sleep(PULSE_SECONDS)
+
+    def _take_over(self, everybody: bool) -> None:
+        """Tell again what a process that died may have stored and not told. Hints twice do no harm.
+
+        At its own start a process does so for every other one, because it was most likely started in its place.
+        """
+        for pulse in self._pulses.find({"_id": {"$ne": self.id}}):
+            stale = (now() - pulse["at"]).total_seconds() > STALE_SECONDS
+            if stale or everybody:
+                self._tell_again(pulse["told_until"])
+            if stale:
+                self._pulses.delete_one({"_id": pulse["_id"]})
+                self._connections.delete_many({"gateway": pulse["_id"]})
+
+    def _tell_again(self, since: str) -> None:
+        by_conversation: dict[str, list[Raw]] = {}
+        for message in self._store.stored_since(since):
+            by_conversation.setdefault(message["c"], []).append(message)
+        for conversation_id, messages in by_conversation.items():
+            conversation = self._store.conversation(conversation_id)
+            if conversation is not None:
+                self.tell(_message_sent(conversation, messages, NOBODY))
+
+    def _presence(self, person_id: str, on: bool) -> Event:
+        try:
+            tell = self._store.neighbours(person_id)
+        except STORE_DOWN:
+            tell = []
+        return PresenceChanged(id=new_id(), at=now(), version=1, person_id=person_id, on=on, tell=tell)
+
+
+def _message_sent(conversation: Raw, messages: list[Raw], told_by: str) -> MessageSent:
+    return MessageSent(
+        id=new_id(),
+        at=now(),
+        version=messages[-1]["seq"],
+        conversation_id=conversation["_id"],
+        from_seq=messages[0]["seq"],
+        to_seq=messages[-1]["seq"],
+        senders=sorted({message["sender"] for message in messages}),
+        told_by=told_by,
+        tell=conversation["members"],
+    )
+
+
+def _outgoing(event: Event) -> Outgoing:
+    value, headers = encode(event, telemetry.request_id.get())
+    return Outgoing(event.topic, event.partition_key, value, headers)
+
+
+def _checked(data: Any, kinds: dict[str, type], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a socket event. Raises ``Refused`` 422 naming each wrong one."""
+    if not isinstance(data, dict):
+        raise Refused(422, "Unprocessable Content", {"": ["Must be an object."]})
+    errors = {str(name): ["Unknown field."] for name in data.keys() - kinds.keys()}
+    for name, kind in kinds.items():
+        if type(data.get(name, defaults.get(name))) is not kind:
+            errors[name] = [f"Must be {_WORDS[kind]}."]
+    if errors:
+        raise Refused(422, "Unprocessable Content", errors)
+    return {**defaults, **data}
+
+
+_WORDS = {str: "a string", int: "a whole number", bool: "true or false"}
+
+
+def _refusal(refusal: Refused | None) -> dict[str, Any]:
+    assert refusal is not None
+    return {"ok": False, "problem": refusal.problem}
+
+
+def _refused(code: str) -> ConnectionRefusedError:
+    error = ConnectionRefusedError(code, {"code": code})
+    error.error_args["code"] = code
+    return error
+
+
+def _die(greenlet: Any) -> None:
+    """A loop that died is never taken for a quiet one: the process ends, and is started again."""
+    log_line.error("loop_died", why=repr(greenlet.exception))
+    os._exit(70)

@@ -1,0 +1,172 @@
+"""The gateway as a process: REST and sockets on gevent."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import gevent
+import orjson
+from flask import Flask, Response, redirect, request, send_from_directory
+from flask_socketio import SocketIO
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from gateway import api, push, service
+from gateway.asyncapi import asyncapi
+from gateway.chat_store import ChatStore
+from gateway.live import Live
+from infra import telemetry
+from infra.access import Identity, NotSignedIn, Tokens
+from infra.log import Log, open_log
+from infra.loops import dependencies
+from infra.settings import Settings, read_settings
+from infra.store import STORE_DOWN
+from infra.web import BODY_LIMIT, api_of, make_app, needs, openapi
+from infra.worker import backoff
+
+log_line = telemetry.logger("gateway")
+
+WEB = Path(__file__).parent / "web"
+
+
+class Json:
+    """JSON for sockets: fast, and for what the fast one refuses, the standard one, so that it can be answered."""
+
+    @staticmethod
+    def dumps(data: Any, **_: Any) -> str:
+        try:
+            return orjson.dumps(data).decode()
+        except TypeError:
+            return json.dumps(data)
+
+    @staticmethod
+    def loads(text: str | bytes, **_: Any) -> Any:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return json.loads(text)
+
+
+class Handler(WSGIHandler):
+    """A socket that has ended is closed, and what a stranger sent is not repeated in the log."""
+
+    def handle(self) -> None:
+        # An acknowledgement and the message behind it are two small packets; together they would wait 40 ms.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().handle()
+
+    def handle_one_response(self) -> None:
+        super().handle_one_response()
+        if "websocket" in self.environ.get("HTTP_UPGRADE", "").lower():
+            self.close_connection = True
+
+    def log_error(self, msg: str, *args: Any) -> None:
+        log_line.warning("bad_http", why=msg.partition(":")[0][:40])
+
+
+def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
+    """The Flask app with its sockets, and what tells them. Nothing runs yet."""
+    tokens = Tokens(settings.secret, "app")
+    store = ChatStore(service.store, service.vault)
+    door = api.Door(settings)
+    signed_out: list[Live] = []
+
+    def identify() -> Identity | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if not scheme:
+            return None
+        if scheme.lower() != "bearer":
+            raise NotSignedIn
+        person = tokens.read(token.strip())
+        if any(live.ended(person.session_id) for live in signed_out):
+            raise NotSignedIn
+        return person
+
+    app = make_app("gateway", identify, lambda: dependencies(service, log, None))
+    sockets = SocketIO(
+        app,
+        async_mode="gevent",
+        async_handlers=False,
+        transports=["websocket"],
+        json=Json,
+        max_http_buffer_size=BODY_LIMIT + 1024,
+        ping_interval=20,
+        ping_timeout=20,
+    )
+    live = Live(
+        sockets.server,
+        tokens,
+        store,
+        service.grants,
+        log,
+        service.store.collection("pulses"),
+        service.store.collection("connections"),
+        service.store.collection("ended_sessions"),
+        door.set_duty,
+    )
+    signed_out.append(live)
+    api_of(app).register_blueprint(api.chat_routes(service, live, store), url_prefix="/v1")
+    api.documents(app, door, lambda: openapi(app), asyncapi)
+    api.forwarding(app, door)
+    api.limits(app, settings)
+    _pages(app)
+    return app, live
+
+
+def _pages(app: Flask) -> None:
+    @app.get("/")
+    @needs("public")
+    def home() -> Any:
+        return redirect("/app/")
+
+    @app.get("/app/", defaults={"name": "index.html"})
+    @app.get("/app/<path:name>")
+    @needs("public")
+    def page(name: str) -> Response:
+        return send_from_directory(WEB, name)
+
+
+def main() -> None:
+    """Run until SIGINT or SIGTERM. Raises ``BadSettings``."""
+    settings = read_settings()
+    telemetry.log_as_json("gateway")
+    service.open(settings)
+    log = open_log(settings.log_url)
+    app, live = gateway_app(settings, log)
+    server = WSGIServer(settings.listen, app, log=None, handler_class=Handler)
+
+    def leave() -> None:
+        server.stop(timeout=2)
+        live.stop()
+        log.close()
+        # What is left are the libraries' own threads, which wait for each other at an ordinary exit under gevent.
+        os._exit(0)
+
+    gevent.signal_handler(signal.SIGTERM, leave)
+    gevent.signal_handler(signal.SIGINT, leave)
+    _prepare()
+    live.start()
+    server.serve_forever()
+
+
+def _prepare() -> None:
+    """Make the indexes, as soon as the store is there: without them two gateways could number alike."""
+    attempt = 0
+    while True:
+        try:
+            push.make_indexes(service.store)
+            return
+        except STORE_DOWN as error:
+            attempt += 1
+            log_line.warning("store_away", why=type(error).__name__)
+            gevent.sleep(backoff(attempt))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How things move and are kept. Knows no domain word."""

@@ -1,0 +1,190 @@
+"""The ``alongside`` command. Imports what a command needs when it runs, because one of them patches the world first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+DATA = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".data"),
+    show_default=True,
+    help="Folder of the embedded store and log.",
+)
+
+
+def main() -> None:
+    """The entry point."""
+    commands()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Recovery coaching: a self-hostable backend."""
+
+
+@commands.command()
+@DATA
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--demo", is_flag=True, help="Add demo people to a new data folder; loopback only.")
+@click.option("--restart", is_flag=True, help="Start a part again when it dies, instead of stopping all.")
+def up(data: Path, host: str, port: int, demo: bool, restart: bool) -> None:
+    """Start everything on this machine, and print `ready URL` when all of it answers."""
+    from infra.runner import CannotStart, Group
+    from infra.settings import BadSettings
+
+    if demo and host not in ("127.0.0.1", "localhost", "::1"):
+        _fail("--demo listens on the loopback only: everybody knows its passwords.")
+    group = Group(data, host, port, restart)
+
+    def once_ready() -> None:
+        if demo:
+            from infra.demo import add_people
+
+            add_people(data, group.url)
+
+    try:
+        code = group.run(once_ready)
+    except (CannotStart, BadSettings) as error:
+        _fail(str(error))
+    sys.exit(code)
+
+
+@commands.command()
+@click.argument("part", type=click.Choice(["people", "coaching", "goals", "risk", "alumni", "gateway", "push"]))
+def serve(part: str) -> None:
+    """Run one part; its surroundings come from ALONGSIDE_* settings."""
+    if part == "gateway":
+        from gevent import monkey
+
+        monkey.patch_all()
+    from infra import runner
+    from infra.settings import BadSettings
+
+    try:
+        runner.serve(part)
+    except BadSettings as error:
+        _fail(str(error))
+
+
+@commands.command()
+@DATA
+def topics(data: Path) -> None:
+    """Make the log's topics that do not exist yet. Safe to repeat."""
+    from infra.log import LogDown, open_log
+    from schemas.catalogue import TOPICS
+
+    log = open_log(_settings(data).log_url)
+    try:
+        made = log.make_topics(TOPICS)
+    except LogDown as error:
+        _fail(f"The log does not answer: {error}")
+    finally:
+        log.close()
+    click.echo(f"{len(made)} made, {len(TOPICS) - len(made)} there already: {', '.join(TOPICS)}")
+
+
+@commands.command()
+@click.option("--login", required=True)
+@click.option("--name", required=True, help="The display name.")
+@click.option("--role", type=click.Choice(["admin"]), default="admin", show_default=True)
+@click.password_option(envvar="ALONGSIDE_NEW_PASSWORD", help="At least 10 characters; asked for when left out.")
+@DATA
+def enrol(login: str, name: str, role: str, password: str, data: Path) -> None:
+    """Enrol the first admin, who enrols everybody else by the API."""
+    from marshmallow import ValidationError
+
+    from infra.demo import enrol_first
+    from infra.ids import new_id
+    from infra.store import STORE_DOWN
+    from schemas.people import NewPerson
+
+    _settings(data)
+    body = {"id": new_id(), "role": role, "login": login, "password": password, "display_name": name}
+    try:
+        NewPerson.load(body)
+        enrol_first(login, role, name, password, body["id"])
+    except ValidationError as error:
+        _fail(f"This is not as it should be: {error.messages}")
+    except STORE_DOWN as error:
+        _fail(f"The store does not answer: {error}")
+    click.echo(f"{role} {login} can sign in")
+
+
+@commands.group()
+def dead() -> None:
+    """Events that could not be handled: kept whole, until an operator acts."""
+
+
+@dead.command("list")
+@DATA
+def dead_list(data: Path) -> None:
+    """Each dead letter: service, id, kind, when it died and why."""
+    for service, letter in _letters(data):
+        kind = letter["headers"].get("ce_type", "(none)")
+        click.echo(f"{service}\t{letter['_id']}\t{kind}\t{letter['died_at']:%Y-%m-%dT%H:%M:%SZ}\t{letter['error']}")
+
+
+@dead.command("replay")
+@click.argument("ids", nargs=-1)
+@click.option("--service", "only", help="Those of one service.")
+@DATA
+def dead_replay(ids: tuple[str, ...], only: str | None, data: Path) -> None:
+    """Ask the services to try dead letters again: those named, or all. One that dies again stays, with its error."""
+    count = 0
+    for service, letter in _letters(data):
+        if (not ids or letter["_id"] in ids) and only in (None, service):
+            _letters_of(data, service).update_one({"_id": letter["_id"]}, {"$set": {"replay": True}})
+            count += 1
+    click.echo(f"{count} asked for")
+
+
+@commands.command()
+@DATA
+def doctor(data: Path) -> None:
+    """Look at settings, store, log and parts, and say what is wrong and what to do. Exits with 1 when something is."""
+    from infra.doctor import examine
+
+    findings = examine(_settings(data))
+    for finding in findings:
+        click.echo(f"{'ok   ' if finding.well else 'WRONG'}  {finding.what}: {finding.words}")
+    sys.exit(0 if all(finding.well for finding in findings) else 1)
+
+
+def _settings(data: Path) -> Any:
+    from infra.runner import read_environment
+    from infra.settings import BadSettings, read_settings
+
+    read_environment(data)
+    try:
+        return read_settings()
+    except BadSettings as error:
+        _fail(str(error))
+
+
+def _letters(data: Path) -> list[tuple[str, dict[str, Any]]]:
+    from schemas.catalogue import SERVICES
+
+    return [(name, letter) for name in (*SERVICES, "gateway") for letter in _letters_of(data, name).find()]
+
+
+def _letters_of(data: Path, service: str) -> Any:
+    from infra.store import connect
+
+    return connect(service, _settings(data)).collection("dead")
+
+
+def _fail(why: str) -> NoReturn:
+    click.echo(why, err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    main()

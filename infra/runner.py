@@ -1,0 +1,334 @@
+"""``alongside up``: the whole system as one group of processes on one machine.
+
+Each part is a process of its own that knows its surroundings from the environment, exactly as in a container. This
+file is the list of the parts.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import fcntl
+import importlib
+import importlib.util
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import urllib3
+
+from infra.log import open_log
+from infra.settings import read_settings
+from infra.store import STORE_DOWN, connect
+from infra.worker import backoff
+from schemas.catalogue import TOPICS
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process: its name for people, and the package that declares it."""
+
+    name: str
+    home: str
+
+
+SERVICES = (
+    Part("people", "services.people"),
+    Part("coaching", "services.coaching"),
+    Part("goals", "services.goals"),
+    Part("risk", "services.risk"),
+    Part("alumni", "services.alumni"),
+)
+PUSH = Part("push", "gateway")
+GATEWAY = Part("gateway", "gateway.serve")
+PARTS: tuple[Part, ...] = (*SERVICES, PUSH, GATEWAY)
+
+READY_SECONDS = 90.0
+STOP_SECONDS = 20.0
+
+
+class CannotStart(Exception):
+    """The group did not come up; ``str`` says why, for whoever typed the command."""
+
+
+class Child:
+    """One process of the group."""
+
+    def __init__(self, name: str, command: list[str], environ: Mapping[str, str]) -> None:
+        self.name = name
+        self._command = command
+        self._environ = dict(environ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.deaths = 0
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+            # Control-C and `timeout` reach a whole process group; only the runner acts on it, and stops in order.
+            start_new_session=True,
+        )
+
+    def ended(self) -> int | None:
+        """The exit code as a shell tells it, or None while it runs."""
+        assert self._process is not None
+        code = self._process.poll()
+        return None if code is None else code if code >= 0 else 128 - code
+
+    def ask_to_stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end, and make one when it does not come."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _die_with_parent() -> None:
+    """Between fork and exec: end this process when its parent is killed, so that nothing holds a port or a file."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+class Group:
+    """The processes of one ``alongside up``."""
+
+    def __init__(self, data: Path, host: str, port: int, restart: bool) -> None:
+        self._data = data
+        self._host = host
+        self._port = port
+        self._restart = restart
+        self._children: list[Child] = []
+        self._ports = {part.name: free_port() for part in (*SERVICES, PUSH)} | {"gateway": port}
+        self._stopping = False
+        self._lock: IO[str] | None = None
+        self.url = f"http://{host}:{port}"
+
+    def run(self, once_ready: Callable[[], None]) -> int:
+        """Start everything, call ``once_ready``, print the ready line, and stay until told to stop.
+
+        Returns:
+            0 after SIGINT or SIGTERM; otherwise the exit code of the part that died.
+        Raises:
+            CannotStart: something is missing, in use, or did not become ready.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._leave)
+        try:
+            self._start_all()
+            once_ready()
+            print(f"ready {self.url}", flush=True)
+            return self._watch()
+        except _Leave:
+            return 0
+        finally:
+            self._stopping = True
+            self._stop_all()
+
+    def _start_all(self) -> None:
+        self._take_folder()
+        environ = self._surroundings()
+        os.environ.update({name: value for name, value in environ.items() if name.startswith("ALONGSIDE_")})
+        if "ALONGSIDE_STORE_URL" not in self._given:
+            self._start(Child("store", self._store_command(), environ))
+        self._wait_for("store", _store_answers)
+        _make_topics()
+        for part in PARTS:
+            self._start(Child(part.name, [sys.executable, "-m", "infra.cli", "serve", part.name], self._of(part)))
+        for part in PARTS:
+            self._wait_for(part.name, partial(self._is_ready, part))
+
+    def _start(self, child: Child) -> None:
+        child.start()
+        self._children.append(child)
+
+    def _take_folder(self) -> None:
+        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = (self._data / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotStart(f"Another `alongside up` uses the folder {self._data}.") from error
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._host, self._port))
+            except OSError as error:
+                raise CannotStart(f"Port {self._port} is in use; choose another with --port.") from error
+
+    def _surroundings(self) -> dict[str, str]:
+        """The environment of every part: what the operator set, and for the rest what one machine needs."""
+        self._given = {name for name in os.environ if name.startswith("ALONGSIDE_")}
+        self._store_port = free_port()
+        defaults = {
+            **self._secrets(),
+            "ALONGSIDE_ENV": "embedded",
+            "ALONGSIDE_STORE_URL": f"mongodb://127.0.0.1:{self._store_port}/?directConnection=true",
+            "ALONGSIDE_LOG_URL": f"sqlite://{(self._data / 'log.sqlite').resolve()}",
+            "ALONGSIDE_PUBLIC_URL": self.url,
+            "ALONGSIDE_PEERS": ",".join(f"{p.name}=http://127.0.0.1:{self._ports[p.name]}" for p in SERVICES),
+        }
+        environ = {**defaults, **os.environ}
+        kept = self._data / "environment"
+        kept.touch(mode=0o600)
+        kept.write_text("".join(f"{name}={environ[name]}\n" for name in sorted(defaults)))
+        return environ
+
+    def _secrets(self) -> dict[str, str]:
+        """Made once for a data folder, and readable by its owner alone."""
+        path = self._data / "secrets.json"
+        if not path.exists():
+            made = {
+                "ALONGSIDE_SECRET": secrets.token_hex(32),
+                "ALONGSIDE_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+            }
+            fresh = path.with_suffix(".new")
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps(made))
+            fresh.replace(path)
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
+
+    def _store_command(self) -> list[str]:
+        if importlib.util.find_spec("secantus") is None:
+            raise CannotStart("No store: install the extra `embedded`, or set ALONGSIDE_STORE_URL.")
+        folder = self._data / "store"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return [
+            str(Path(sys.executable).with_name("secantusd-py")),
+            *("--host", "127.0.0.1", "--port", str(self._store_port), "--storage-path", str(folder)),
+            # Without it the last writes before a kill are lost, although they were acknowledged.
+            "--sync-on-commit",
+            *("--cache-size", "256M", "--log-level", "ERROR"),
+        ]
+
+    def _of(self, part: Part) -> dict[str, str]:
+        host = self._host if part is GATEWAY else "127.0.0.1"
+        return {**os.environ, "ALONGSIDE_LISTEN": f"{host}:{self._ports[part.name]}"}
+
+    def _is_ready(self, part: Part) -> bool:
+        return answers(f"http://127.0.0.1:{self._ports[part.name]}/readyz")
+
+    def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not ready():
+            self._check_children()
+            if time.monotonic() > deadline:
+                raise CannotStart(f"{name} did not become ready within {READY_SECONDS:.0f} s; its log is above.")
+            time.sleep(0.03)
+
+    def _watch(self) -> int:
+        while True:
+            if (code := self._check_children()) is not None:
+                return code
+            time.sleep(0.1)
+
+    def _check_children(self) -> int | None:
+        """Restart what died, or return its exit code when nothing is to be restarted."""
+        for child in self._children:
+            code = child.ended()
+            if code is None:
+                continue
+            print(f"{child.name} ended with {code}", file=sys.stderr, flush=True)
+            if not self._restart:
+                return code
+            child.deaths += 1
+            time.sleep(backoff(min(child.deaths, 3)))
+            child.start()
+        return None
+
+    def _stop_all(self) -> None:
+        """The door first, the store last, so that whatever is under way can still be written and told."""
+        for names in (("gateway",), ("push", *(part.name for part in SERVICES)), ("store",)):
+            stopping = [child for child in self._children if child.name in names]
+            for child in stopping:
+                child.ask_to_stop()
+            for child in stopping:
+                child.wait(STOP_SECONDS)
+
+    def _leave(self, _: int, __: FrameType | None) -> None:
+        if not self._stopping:
+            self._stopping = True
+            raise _Leave
+
+
+class _Leave(BaseException):
+    """Told to stop."""
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Whether a GET answers 200."""
+    try:
+        return urllib3.request("GET", url, retries=False, timeout=2.0).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def _store_answers() -> bool:
+    store = connect("runner", read_settings())
+    try:
+        store.ping()
+    except STORE_DOWN:
+        return False
+    finally:
+        store.close()
+    return True
+
+
+def _make_topics() -> None:
+    log = open_log(read_settings().log_url)
+    try:
+        log.make_topics(TOPICS)
+    finally:
+        log.close()
+
+
+def serve(name: str) -> None:
+    """Run one part in this process until it is told to stop.
+
+    Raises:
+        KeyError: no such part.
+        BadSettings: with every mistake in the configuration.
+    """
+    part = {part.name: part for part in PARTS}[name]
+    if part is GATEWAY:
+        # It patches the standard library, so nothing else of it may be imported before.
+        module: Any = importlib.import_module(part.home)
+        module.main()
+    else:
+        importlib.import_module("infra.part").serve(part.home, name)
+
+
+def read_environment(data: Path) -> None:
+    """Take the surroundings of a running ``alongside up`` from its folder, so that other commands find its parts."""
+    kept = data / "environment"
+    if kept.exists():
+        for line in kept.read_text().splitlines():
+            name, _, value = line.partition("=")
+            os.environ.setdefault(name, value)

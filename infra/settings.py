@@ -1,0 +1,157 @@
+"""What an operator sets, read once from the environment. All mistakes are reported at once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from environs import Env, EnvValidationError, ValidationError
+from marshmallow.validate import Length, OneOf, Range
+
+
+class BadSettings(Exception):
+    """The configuration cannot be used. ``problems`` has one sentence for each mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a part needs to know of its surroundings.
+
+    Attributes:
+        env: ``embedded`` (one machine, ``alongside up``), ``test`` or ``production``.
+        store_url: ``mongodb://...``; each service has its own databases there, named with ``store_prefix`` in front.
+        log_url: ``kafka://...`` or ``sqlite:///...``.
+        secret: what tokens are signed with, at least 32 characters.
+        vault_key: 32 bytes that wrap every person's key.
+        public_url: where phones reach the gateway.
+        listen: host and port of this part.
+        peers: name of a service to its base URL.
+        firebase_credentials: path of a Google service account file, or None.
+        firebase_project: the Firebase project whose sign-ins are taken.
+        firebase_emulator: ``host:port`` of an Auth emulator, whose tokens nobody signs.
+        fcm_endpoint: base URL of a stand-in for FCM.
+        rate_limits: whether too many requests are refused.
+        alert_seconds: by band, how long an alert waits for a human before the next one is asked.
+        token_seconds: how long an access token holds.
+        region: whose crisis lines are shown first.
+    """
+
+    env: Literal["embedded", "test", "production"]
+    store_url: str
+    store_prefix: str
+    log_url: str
+    secret: str
+    vault_key: bytes
+    public_url: str
+    listen: tuple[str, int]
+    peers: Mapping[str, str]
+    firebase_credentials: str | None
+    firebase_project: str | None
+    firebase_emulator: str | None
+    fcm_endpoint: str | None
+    rate_limits: bool
+    alert_seconds: Mapping[str, int]
+    token_seconds: int
+    region: str
+
+
+def read_settings() -> Settings:
+    """Settings from the ``ALONGSIDE_*`` variables of the environment.
+
+    Raises:
+        BadSettings: with every mistake in it, not just the first.
+    """
+    env = Env(eager=False, prefix="ALONGSIDE_")
+    settings = Settings(
+        env=env.str("ENV", "embedded", validate=OneOf(("embedded", "test", "production"))),  # type: ignore[arg-type]
+        store_url=env.str("STORE_URL", validate=_starts("mongodb://", "mongodb+srv://")),
+        store_prefix=env.str("STORE_PREFIX", ""),
+        log_url=env.str("LOG_URL", validate=_starts("kafka://", "sqlite://")),
+        secret=env.str("SECRET", validate=Length(min=32, error="needs 32 characters or more: `openssl rand -hex 32`")),
+        vault_key=_key(env.str("VAULT_KEY", validate=_is_key)),
+        public_url=env.str("PUBLIC_URL", "http://127.0.0.1:8000", validate=_starts("http://", "https://")),
+        listen=_address(env.str("LISTEN", "127.0.0.1:8000", validate=_is_address)),
+        peers=env.dict("PEERS", {}) or {},
+        firebase_credentials=env.str("FIREBASE_CREDENTIALS", None) or None,
+        firebase_project=env.str("FIREBASE_PROJECT", None) or None,
+        firebase_emulator=env.str("FIREBASE_EMULATOR", None) or None,
+        fcm_endpoint=env.str("FCM_ENDPOINT", None) or None,
+        rate_limits=env.str("RATE_LIMITS", "on", validate=OneOf(("on", "off"))) == "on",
+        alert_seconds={
+            "urgent": env.int("ALERT_SECONDS_URGENT", 300, validate=Range(min=1)),
+            "high": env.int("ALERT_SECONDS_HIGH", 1800, validate=Range(min=1)),
+        },
+        token_seconds=env.int("TOKEN_SECONDS", 900, validate=Range(min=1)),
+        region=env.str("REGION", "US", validate=OneOf(("US", "GB"))),
+    )
+    problems = _mistakes(env)
+    if settings.env == "production":
+        problems += _unsafe(settings)
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def _mistakes(env: Env) -> list[str]:
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        by_name = error.error_messages
+        assert isinstance(by_name, Mapping)
+        return [f"{name}: {' '.join(messages)}" for name, messages in by_name.items()]
+    return []
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    """What is fine on one's own machine and not where people's records are."""
+    refused = {
+        "ALONGSIDE_LOG_URL: sqlite:// is for one machine; production needs kafka://": (
+            settings.log_url or ""
+        ).startswith("sqlite:"),
+        "ALONGSIDE_FCM_ENDPOINT: a stand-in for FCM is refused in production": bool(settings.fcm_endpoint),
+        "ALONGSIDE_FIREBASE_EMULATOR: nobody signs its tokens; refused in production": bool(settings.firebase_emulator),
+        "ALONGSIDE_RATE_LIMITS: off is refused in production": not settings.rate_limits,
+        "ALONGSIDE_PUBLIC_URL: production needs https://": not (settings.public_url or "").startswith("https://"),
+    }
+    return [problem for problem, found in refused.items() if found]
+
+
+def _starts(*beginnings: str) -> Callable[[str], None]:
+    def check(value: str) -> None:
+        if not value.startswith(beginnings) or not urlsplit(value).path + urlsplit(value).netloc:
+            raise ValidationError(f"must start with {' or '.join(beginnings)}")
+
+    return check
+
+
+def _is_key(value: str) -> None:
+    try:
+        right = len(base64.b64decode(value, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        right = False
+    if not right:
+        raise ValidationError("needs 32 bytes in base64: `openssl rand -base64 32`")
+
+
+def _key(value: str | None) -> bytes:
+    # A value that was found wrong above arrives here as None: environs reports all mistakes at the end.
+    return base64.b64decode(value) if isinstance(value, str) else b""
+
+
+def _is_address(value: str) -> None:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValidationError("must be host:port")
+
+
+def _address(value: str | None) -> tuple[str, int]:
+    host, _, port = (value if isinstance(value, str) else ":0").rpartition(":")
+    return host, int(port)

@@ -1,0 +1,66 @@
+"""Logs and figures. Lines are JSON and carry ids only; what a person wrote never passes through here."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+handled = Counter("alongside_events_handled_total", "Events by how they ended", ["service", "event", "end"])
+unknown = Counter("alongside_events_unknown_total", "Records of a type this version has no class for", ["service"])
+dead = Gauge("alongside_dead_letters", "Dead letters waiting for an operator", ["service"])
+untold = Gauge("alongside_outbox_waiting", "Events that the relay has not told yet", ["service"])
+ticks_failed = Counter("alongside_ticks_failed_total", "Deadline rounds that failed and will be tried again", ["tick"])
+requests = Histogram("alongside_request_seconds", "HTTP requests", ["method", "route", "status"])
+alerts_unrouted = Gauge("alongside_alerts_unrouted", "Open alerts for which no human is known; page somebody", [])
+pushes = Counter("alongside_pushes_total", "Pushes by outcome", ["kind", "state"])
+sockets = Gauge("alongside_sockets", "Connected sockets", [])
+messages = Counter("alongside_messages_total", "Messages stored", [])
+
+
+def _with_request(_: Any, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if (current := request_id.get()) is not None:
+        entry.setdefault("request_id", current)
+    return entry
+
+
+def log_as_json(part: str) -> None:
+    """Write every log line of this process to stderr as one JSON object, the libraries' own included."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with_request,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(part=part)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+
+
+def logger(name: str) -> Any:
+    """A logger whose lines are a static name and keyword ids: ``log.warning("event_dead", event_id=...)``."""
+    return structlog.stdlib.get_logger(name)

@@ -1,0 +1,166 @@
+"""Conversations, messages, cursors, devices; and what the gateway's processes tell one another."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from schemas.base import Event, Hint, Shape
+from schemas.fields import Count, Id, Line, Moment, Secret, Text, Version, WallTime, Zone
+
+ConversationState = Literal["open", "waiting", "closed"]
+PushKind = Literal["message", "alert", "session", "goal", "notice", "event"]
+
+
+class _ConversationEvent(Event):
+    topic: ClassVar[str] = "chat"
+    key: ClassVar[str] = "conversation_id"
+    conversation_id: Id
+    tell: list[Id]
+
+
+class ConversationOpened(_ConversationEvent):
+    """People who may talk to each other now have a place for it."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "opened", None)
+
+
+class ConversationTaken(_ConversationEvent):
+    """A coach on duty took a conversation that was waiting."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "taken", "message")
+
+
+class ConversationClosed(_ConversationEvent):
+    """The two no longer have a reason to see each other's words."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "closed", None)
+
+
+class MessageSent(_ConversationEvent):
+    """Messages ``from_seq`` to ``to_seq`` are stored. One event per conversation and write.
+
+    ``senders`` are not pushed to unless another wrote as well; ``told_by`` is the gateway process whose own sockets
+    have them already.
+    """
+
+    from_seq: Version
+    to_seq: Version
+    senders: list[Id]
+    told_by: Id
+
+
+class CursorMoved(_ConversationEvent):
+    """A person's devices have, or the person has read, everything up to these numbers."""
+
+    hint: ClassVar[Hint | None] = Hint("cursor", ("conversation_id", "person_id", "delivered", "read"), None, None)
+    person_id: Id
+    delivered: Count
+    read: Count
+
+
+class Typing(_ConversationEvent):
+    """Somebody is writing, or has stopped."""
+
+    hint: ClassVar[Hint | None] = Hint("typing", ("conversation_id", "person_id", "on"), None, None)
+    person_id: Id
+    on: bool
+
+
+class PresenceChanged(Event):
+    """A person's first device connected, or the last one left. Told to those who share a conversation."""
+
+    topic: ClassVar[str] = "chat"
+    key: ClassVar[str] = "person_id"
+    hint: ClassVar[Hint | None] = Hint("presence", ("person_id", "on"), None, None)
+    person_id: Id
+    on: bool
+    tell: list[Id]
+
+
+class NewConversation(Shape):
+    """``with`` is a person's id or ``on-duty``."""
+
+    id: Id
+    with_: Id
+
+
+class Cursor(Shape):
+    delivered: Count
+    read: Count
+
+
+class ConversationOut(Shape):
+    id: Id
+    kind: Literal["direct", "on_duty"]
+    with_: list[Id]
+    last_seq: Count
+    unread: Count
+    cursors: dict[str, Cursor]
+    state: ConversationState
+    waiting_since: Moment | None
+
+
+class ConversationPage(Shape):
+    items: list[ConversationOut]
+    next: str | None
+
+
+class NewMessage(Shape):
+    client_message_id: Id
+    text: Text
+
+
+class MessageOut(Shape):
+    conversation_id: Id
+    seq: Version
+    id: Id
+    client_message_id: Id
+    sender_id: Id
+    text: Text
+    at: Moment
+
+
+class MessagePage(Shape):
+    items: list[MessageOut]
+    next: str | None
+    last_seq: Count
+
+
+class CursorMove(Shape):
+    seq: Count
+
+
+class QuietHours(Shape):
+    """On the device's own clock; ``start`` later than ``end`` spans midnight."""
+
+    start: WallTime
+    end: WallTime
+
+
+class NewDevice(Shape):
+    kind: Literal["fcm", "webpush"]
+    value: Secret
+    timezone: Zone = "UTC"
+    quiet_hours: QuietHours | None = None
+
+
+class DeviceOut(Shape):
+    id: Id
+    kind: Literal["fcm", "webpush"]
+    timezone: Zone
+    quiet_hours: QuietHours | None
+
+
+class DeliveryOut(Shape):
+    id: Id
+    device_id: Id
+    kind: PushKind
+    ref: Id
+    state: Literal["made", "sent", "failed"]
+    why: Line | None
+    at: Moment
+
+
+class DeliveryPage(Shape):
+    items: list[DeliveryOut]
+    next: str | None

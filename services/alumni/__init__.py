@@ -1,0 +1,5 @@
+"""Alumni networks, their members and their notices."""
+
+from infra.service import Service
+
+service = Service("alumni", home=__name__)

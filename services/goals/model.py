@@ -1,0 +1,71 @@
+"""A goal, from proposed to completed. It is the client's own, and both agree on it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mongoengine import BinaryField, DateTimeField, StringField
+
+from infra.store import Aggregate
+from schemas.base import now
+from schemas.goals import GoalAgreed, GoalCompleted, GoalProposed
+from services.goals import service
+
+
+class WrongState(Exception):
+    """The goal cannot do that now; ``str`` says why."""
+
+
+class Goal(Aggregate):
+    """One goal of one client. The words are sealed for the client."""
+
+    meta: ClassVar[dict[str, Any]] = {"db_alias": "goals", "collection": "goals", "indexes": ["client_id"]}
+    client_id = StringField(required=True)
+    text = BinaryField(required=True)
+    state = StringField(default="proposed")
+    proposed_by = StringField(required=True)
+    agreed_by = StringField()
+    changed_at = DateTimeField(required=True)
+    fingerprint = StringField(required=True)
+
+    def propose(self, text: str, tell: list[str]) -> None:
+        """Put it into words; call once, before the first commit."""
+        self._write(text)
+        self.record(GoalProposed, goal_id=self.id, client_id=self.client_id, by=self.proposed_by, tell=tell)
+
+    def reword(self, text: str) -> None:
+        """Say it better, until it is agreed. Raises ``WrongState`` afterwards: what was agreed stays as it was."""
+        if self.state != "proposed":
+            raise WrongState("It was agreed as it stands; propose another.")
+        self._write(text)
+
+    def agree(self, by: str, tell: list[str]) -> None:
+        """The other one says yes. Raises ``WrongState`` for the one who proposed it, or once it is completed."""
+        if self.state == "agreed":
+            return
+        if self.state != "proposed":
+            raise WrongState(f"It is {self.state} already.")
+        if by == self.proposed_by:
+            raise WrongState("A goal is agreed by the other person.")
+        self.state, self.agreed_by, self.changed_at = "agreed", by, now()
+        self.record(GoalAgreed, goal_id=self.id, client_id=self.client_id, by=by, tell=tell)
+
+    def complete(self, by: str, tell: list[str]) -> None:
+        """The client got there, and says so. Raises ``WrongState`` before it is agreed."""
+        if self.state == "completed":
+            return
+        if self.state != "agreed":
+            raise WrongState("A goal is agreed before it is completed.")
+        self.state, self.changed_at = "completed", now()
+        self.record(GoalCompleted, goal_id=self.id, client_id=self.client_id, by=by, tell=tell)
+
+    def words(self) -> str:
+        """The goal as it was put. Raises ``Erased``."""
+        return service.vault.open(self.client_id, f"goals/{self.id}/text", self.text)
+
+    def _write(self, text: str) -> None:
+        self.text = service.vault.seal(self.client_id, f"goals/{self.id}/text", text)
+        self.changed_at = now()
+
+
+service.aggregates = (Goal,)

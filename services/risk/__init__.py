@@ -1,0 +1,5 @@
+"""Check-ins, bands, and alerts that end at a human."""
+
+from infra.service import Service
+
+service = Service("risk", home=__name__)

@@ -1,0 +1,1 @@
+"""The Firebase Auth emulator of npm firebase-tools, as the tests start it."""

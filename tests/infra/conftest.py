@@ -1,0 +1,1 @@
+from tests.kafka import kafka_broker as kafka_broker
