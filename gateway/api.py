@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ from infra.web import (
 from schemas import chat as say
 from schemas.catalogue import SERVICES, owner_of
 from schemas.crisis import crisis_cards
+from schemas.fields import ID_PATTERN
 
 log_line = telemetry.logger("gateway")
 
@@ -46,6 +48,11 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 # Generous for people, tight for guessing: only sign-ins that failed count against the second.
 PER_PERSON = "3000 per minute"
 WRONG_SIGN_INS = "10 per minute"
+
+
+# What of the headers passes through the door, inwards and outwards.
+_ASKED = ("Content-Type", "If-Match", "Accept")
+_ANSWERED = ("Content-Type", "ETag", "Retry-After", "Allow", "WWW-Authenticate")
 
 
 class Door:
@@ -60,14 +67,10 @@ class Door:
 
     def forward(self, owner: str) -> Response:
         """The owner's answer to the current request; 503 while it is away."""
-        headers = {
-            name: request.headers[name] for name in ("Content-Type", "If-Match", "Accept") if name in request.headers
-        }
+        headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
         target = request.full_path if request.query_string else request.path
         answer = self.ask(owner, request.method, target, g.get("identity"), request.get_data(), headers)
-        kept = {
-            name: answer.headers[name] for name in ("Content-Type", "ETag", "Retry-After") if name in answer.headers
-        }
+        kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
         return Response(answer.data, status=answer.status, headers=kept)
 
     def ask(
@@ -129,8 +132,8 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
     def list_conversations() -> Any:
         asked = page()
         me = who().person_id
-        found = [c for c in store.of_person(me, asked.limit, asked.after) if _may_list(chat, c)]
-        items, following = asked.cut(found, lambda conversation: str(conversation["_id"]))
+        found, following = asked.cut(store.of_person(me, asked.limit, asked.after), lambda found: str(found["_id"]))
+        items = [conversation for conversation in found if me in chat.readers(conversation)]
         service.grants.saw(who(), [conversation["owner"] for conversation in items], "conversations")
         g.permitted = True
         return {"items": [_shown(store, conversation) for conversation in items], "next": following}
@@ -182,7 +185,7 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
             found = store.after(conversation_id, after, limit)
         last = store.last_seq(conversation_id)
         following = str(found[-1]["seq"]) if found and before is None and found[-1]["seq"] < last else None
-        return {"items": [_message(store, message) for message in found], "next": following, "last_seq": last}
+        return {"items": [store.shown(message) for message in found], "next": following, "last_seq": last}
 
     @api.post("/conversations/<conversation_id>/messages")
     @needs("care")
@@ -195,7 +198,7 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
         except Refused as refusal:
             raise _problem(refusal) from refusal
         g.permitted = True
-        return _message(store, message), 201 if new else 200
+        return message, 201 if new else 200
 
     for act, read in (("delivered", False), ("read", True)):
         _cursor_route(api, live, act, read)
@@ -205,8 +208,8 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
     @api.arguments(say.NewDevice.Schema)
     @api.response(200, say.DeviceOut.Schema)
     def put_device(body: say.NewDevice, device_id: str) -> Any:
-        if len(device_id) > 64:
-            refuse("id", "Must be an id.")
+        if not re.fullmatch(ID_PATTERN, device_id):
+            refuse("id", "Must be an id: 1 to 64 of A-Z, a-z, 0-9, '.', '_', ':' and '-'.")
         keep_device(
             who().person_id,
             device_id,
@@ -349,14 +352,6 @@ def _member(chat: Chat, service: Service, conversation_id: str, what: str) -> No
     permit(service.grants, conversation["owner"], what, because=True)
 
 
-def _may_list(chat: Chat, conversation: Raw) -> bool:
-    try:
-        chat.conversation_for(who(), conversation["_id"])
-    except Refused:
-        return False
-    return True
-
-
 def _range() -> tuple[int, int, int | None]:
     """``limit``, ``after`` and ``before`` of the query. Raises ``Problem`` 422 naming the field."""
     for name, value in request.args.items():
@@ -391,10 +386,6 @@ def _shown(store: ChatStore, conversation: Raw) -> Raw:
         "state": conversation["state"],
         "waiting_since": conversation["waiting_since"],
     }
-
-
-def _message(store: ChatStore, message: Raw) -> Raw:
-    return {**store.shown(message), "at": message["at"]}
 
 
 def _delivery(delivery: Raw) -> Raw:

@@ -17,7 +17,7 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.queue import Queue
 
-from gateway.chat_store import ChatStore, Draft
+from gateway.chat_store import ChatStore, Draft, as_written
 from infra import telemetry
 from infra.access import Grants, Identity
 from infra.store import STORE_DOWN, Raw
@@ -87,8 +87,8 @@ def _wrong_text(text: Any) -> str | None:
 
 @dataclass
 class Waiting:
-    """A message that waits for its write. ``done`` is called once, with the message and whether it is new, or with
-    the refusal."""
+    """A message that waits for its write. ``done`` is called once, with the message as the contract writes it and
+    whether it is new, or with the refusal."""
 
     draft: Draft
     done: Callable[[Raw | None, bool, Refused | None], None]
@@ -98,8 +98,9 @@ class Waiting:
 class Chat:
     """The chat of one gateway process."""
 
-    def __init__(self, store: ChatStore, grants: Grants, stored: Callable[[str, list[Raw]], None]) -> None:
-        """``stored`` is called with a conversation's id and its new messages, in order, after their senders know."""
+    def __init__(self, store: ChatStore, grants: Grants, stored: Callable[[Raw, list[Raw]], None]) -> None:
+        """``stored`` is called with a conversation and its new messages as the contract writes them, in order, after
+        their senders know."""
         self._store = store
         self._grants = grants
         self._stored = stored
@@ -120,11 +121,11 @@ class Chat:
         Raises:
             Refused: 404.
         """
-        conversation = self._conversation(conversation_id)
+        conversation = self.conversation(conversation_id)
         if conversation is None or person.person_id not in conversation["members"]:
             raise Refused(*NOT_FOUND)
-        if person.person_id != conversation["owner"] and conversation["kind"] == "direct":
-            self._check_grant(person.person_id, conversation["owner"])
+        if not self._may_read(person.person_id, conversation):
+            raise Refused(*NOT_FOUND)
         return conversation
 
     def forget(self, conversation_id: str | None = None) -> None:
@@ -135,7 +136,12 @@ class Chat:
             self._granted.clear()
             self._known.clear()
 
-    def _conversation(self, conversation_id: str) -> Raw | None:
+    def readers(self, conversation: Raw) -> list[str]:
+        """The members who may read in it now: its client, and everybody else whose grant holds."""
+        return [member for member in conversation["members"] if self._may_read(member, conversation)]
+
+    def conversation(self, conversation_id: str) -> Raw | None:
+        """A conversation, as this process knows it; its members and state are told by the log when they change."""
         known = self._known.get(conversation_id)
         if known is None:
             known = self._store.conversation(conversation_id)
@@ -143,13 +149,18 @@ class Chat:
                 _remember(self._known, conversation_id, known)
         return known
 
-    def _check_grant(self, holder_id: str, owner_id: str) -> None:
-        key = (holder_id, owner_id)
+    def _may_read(self, member_id: str, conversation: Raw) -> bool:
+        owner_id = conversation["owner"]
+        if member_id == owner_id or conversation["kind"] != "direct":
+            return True
+        key = (member_id, owner_id)
         if self._granted.get(key, 0.0) > time.monotonic():
-            return
-        if not self._grants.allows(holder_id, owner_id):
-            raise Refused(*NOT_FOUND)
+            return True
+        if not self._grants.allows(member_id, owner_id):
+            self._granted.pop(key, None)
+            return False
         self._granted[key] = time.monotonic() + GRANT_REMEMBERED_SECONDS
+        return True
 
     # -- sending
 
@@ -244,7 +255,7 @@ class Chat:
         before = self._store.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)
         if before is None:
             return left
-        left[0].done(before, False, None)
+        left[0].done(self._store.shown(before), False, None)
         return left[1:]
 
     def _without_the_late(self, batch: list[Waiting]) -> list[Waiting]:
@@ -280,11 +291,14 @@ class Chat:
         """Acknowledge, then tell: first the senders, then everybody else."""
         by_conversation: dict[str, list[Raw]] = {}
         for one, document in zip(waiting, documents, strict=True):
-            one.done(document, True, None)
-            by_conversation.setdefault(document["c"], []).append(document)
+            message = as_written(document, one.draft.text)
+            one.done(message, True, None)
+            by_conversation.setdefault(document["c"], []).append(message)
         telemetry.messages.inc(len(documents))
         for conversation_id, new in by_conversation.items():
-            self._stored(conversation_id, new)
+            conversation = self.conversation(conversation_id)
+            assert conversation is not None
+            self._stored(conversation, new)
 
 
 def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:

@@ -194,15 +194,21 @@ class ChatStore:
 
     def shown(self, message: Raw) -> dict[str, Any]:
         """A message as the contract writes it. Raises ``Erased``."""
-        return {
-            "conversation_id": message["c"],
-            "seq": message["seq"],
-            "id": message["_id"],
-            "client_message_id": message["cmid"],
-            "sender_id": message["sender"],
-            "text": self._vault.open(message["owner"], f"messages/{message['_id']}", bytes(message["text"])),
-            "at": written(message["at"]),
-        }
+        place = f"messages/{message['_id']}"
+        return as_written(message, self._vault.open(message["owner"], place, bytes(message["text"])))
+
+
+def as_written(message: Raw, text: str) -> dict[str, Any]:
+    """A message as the contract writes it, whose words are at hand."""
+    return {
+        "conversation_id": message["c"],
+        "seq": message["seq"],
+        "id": message["_id"],
+        "client_message_id": message["cmid"],
+        "sender_id": message["sender"],
+        "text": text,
+        "at": written(message["at"]),
+    }
 
 
 def new_conversation(id: str, kind: str, owner_id: str, members: Collection[str], waiting: bool, print_: str) -> Raw:

@@ -23,7 +23,7 @@ from gateway.chat_store import ChatStore
 from infra import telemetry
 from infra.access import Grants, Identity, NotSignedIn, Tokens
 from infra.ids import id_at, new_id
-from infra.log import Log, LogDown, Outgoing, Reader
+from infra.log import Log, LogDown, Outgoing, Reader, Record
 from infra.store import STORE_DOWN, Raw
 from infra.vault import Erased
 from infra.worker import backoff
@@ -226,7 +226,7 @@ class Live:
         person = self._people.get(sid)
 
         def done(message: Raw | None, _: bool, refusal: Refused | None) -> None:
-            acknowledge(_refusal(refusal) if message is None else {"ok": True, "message": self._store.shown(message)})
+            acknowledge(_refusal(refusal) if message is None else {"ok": True, "message": message})
 
         try:
             if person is None:
@@ -283,7 +283,7 @@ class Live:
                 version=max(1, cursor["delivered"]),
                 conversation_id=conversation_id,
                 person_id=person.person_id,
-                tell=conversation["members"],
+                tell=self.chat.readers(conversation),
                 **cursor,
             )
         )
@@ -291,7 +291,7 @@ class Live:
     def _typing(self, person: Identity, data: Any) -> dict[str, Any]:
         asked = _checked(data, {"conversation_id": str, "on": bool}, {})
         conversation = self.chat.conversation_for(person, asked["conversation_id"])
-        others = [member for member in conversation["members"] if member != person.person_id]
+        others = [reader for reader in self.chat.readers(conversation) if reader != person.person_id]
         self.tell(
             Typing(
                 id=new_id(),
@@ -326,12 +326,15 @@ class Live:
             )
         )
 
-    def _stored(self, conversation_id: str, messages: list[Raw]) -> None:
+    def _stored(self, conversation: Raw, messages: list[Raw]) -> None:
         """New messages of this process: to the sockets here at once, to the other processes by the log."""
-        conversation = self.chat._conversation(conversation_id)
-        assert conversation is not None
-        self._emit_messages(conversation, messages)
-        self.tell(_message_sent(conversation, messages, self.id))
+        try:
+            self._emit_messages(conversation, messages)
+            told_by = self.id
+        except STORE_DOWN:
+            # What has to be read first cannot be read now; the log brings it back to this process as well.
+            told_by = NOBODY
+        self.tell(_message_sent(conversation, messages, told_by, self.chat.readers(conversation)))
 
     def _emit_messages(self, conversation: Raw, messages: list[Raw]) -> None:
         """Emit in the order of the numbers; what another process wrote in between is read from the store first."""
@@ -339,20 +342,18 @@ class Live:
             told = self._told.get(conversation["_id"], messages[0]["seq"] - 1)
             gap = messages[0]["seq"] - told - 1
             if 0 < gap <= SYNC_MOST:
-                messages = [*self._store.after(conversation["_id"], told, gap), *messages]
+                missed = self._store.after(conversation["_id"], told, gap)
+                messages = [*(self._store.shown(message) for message in missed), *messages]
+            readers = [reader for reader in self.chat.readers(conversation) if reader in self._sids]
             for message in messages:
                 if message["seq"] > told:
                     told = message["seq"]
-                    self._emit_message(conversation, message)
+                    if readers:
+                        self._server.emit("message", message, to=readers)
             self._told[conversation["_id"]] = told
             self._told.move_to_end(conversation["_id"])
             if len(self._told) > CONVERSATIONS_REMEMBERED:
                 self._told.popitem(last=False)
-
-    def _emit_message(self, conversation: Raw, message: Raw) -> None:
-        here = [member for member in conversation["members"] if member in self._sids]
-        if here:
-            self._server.emit("message", self._store.shown(message), to=here)
 
     # -- loops
 
@@ -364,20 +365,34 @@ class Live:
             try:
                 reader = reader or self._log.tail(sorted(TOPICS))
                 for record in reader.poll(1.0):
-                    self._hear(record.value, record.headers)
+                    self._hear_at_last(record)
                 attempt = 0
-            except (*STORE_DOWN, LogDown) as error:
+            except LogDown as error:
                 attempt += 1
                 log_line.warning("log_away", why=type(error).__name__)
                 gevent.sleep(backoff(attempt))
 
-    def _hear(self, value: bytes, headers: Any) -> None:
+    def _hear_at_last(self, record: Record) -> None:
+        """Hear a record, again while the store is away."""
+        attempt = 0
+        while True:
+            try:
+                return self._hear(record)
+            except STORE_DOWN as error:
+                attempt += 1
+                log_line.warning("store_away", why=type(error).__name__)
+                gevent.sleep(backoff(attempt))
+
+    def _hear(self, record: Record) -> None:
         try:
-            event = decode(value, headers, EVENTS)
+            event = decode(record.value, record.headers, EVENTS)
         except (Unknown, Unreadable):
             # It is the push worker's to bury; sockets only get hints.
             telemetry.unknown.labels("live").inc()
             return
+        if isinstance(event, (GrantGiven, GrantEnded)):
+            # The push worker keeps it too; here it holds from this moment.
+            self._grants.keep(event)
         if isinstance(event, _CHANGES_WHO_MAY):
             self.chat.forget(getattr(event, "conversation_id", None))
         if isinstance(event, SessionEnded):
@@ -388,7 +403,7 @@ class Live:
             self._emit_hint(event)
 
     def _hear_messages(self, event: MessageSent) -> None:
-        conversation = self.chat._conversation(event.conversation_id)
+        conversation = self.chat.conversation(event.conversation_id)
         if conversation is None or not any(member in self._sids for member in conversation["members"]):
             return
         found = self._store.after(event.conversation_id, event.from_seq - 1, event.to_seq - event.from_seq + 1)
@@ -396,7 +411,7 @@ class Live:
             # Told again for a process that died. Whoever is connected here came, and asked, after those of before.
             found = [message for message in found if message["at"] >= self._started]
         if found:
-            self._emit_messages(conversation, found)
+            self._emit_messages(conversation, [self._store.shown(message) for message in found])
 
     def _emit_hint(self, event: Event) -> None:
         hint = event.hint
@@ -424,13 +439,17 @@ class Live:
             moment = time.time()
             for sid, person in list(self._people.items()):
                 if person.expires <= moment:
-                    self._expire(sid)
+                    gevent.spawn(self._expire, sid)
             self._ended = {session: until for session, until in self._ended.items() if until > moment}
 
     def _expire(self, sid: str) -> None:
-        self._server.emit("expired", {}, to=sid)
-        # Whoever speaks now is nobody; the packet above still has to leave before the door closes.
+        """Tell a socket that its token ended. From here on it hears nothing and speaks for nobody."""
+        person = self._people.get(sid)
         self._disconnect(sid)
+        if person is not None:
+            self._server.leave_room(sid, person.person_id)
+        self._server.emit("expired", {}, to=sid)
+        # The packet has to leave before the door closes.
         gevent.sleep(0.2)
         self._server.disconnect(sid)
 
@@ -499,7 +518,8 @@ class Live:
         for conversation_id, messages in by_conversation.items():
             conversation = self._store.conversation(conversation_id)
             if conversation is not None:
-                self.tell(_message_sent(conversation, messages, NOBODY))
+                brief = [{"seq": message["seq"], "sender_id": message["sender"]} for message in messages]
+                self.tell(_message_sent(conversation, brief, NOBODY, self.chat.readers(conversation)))
 
     def _presence(self, person_id: str, on: bool) -> Event:
         try:
@@ -509,7 +529,7 @@ class Live:
         return PresenceChanged(id=new_id(), at=now(), version=1, person_id=person_id, on=on, tell=tell)
 
 
-def _message_sent(conversation: Raw, messages: list[Raw], told_by: str) -> MessageSent:
+def _message_sent(conversation: Raw, messages: list[Raw], told_by: str, tell: list[str]) -> MessageSent:
     return MessageSent(
         id=new_id(),
         at=now(),
@@ -517,9 +537,9 @@ def _message_sent(conversation: Raw, messages: list[Raw], told_by: str) -> Messa
         conversation_id=conversation["_id"],
         from_seq=messages[0]["seq"],
         to_seq=messages[-1]["seq"],
-        senders=sorted({message["sender"] for message in messages}),
+        senders=sorted({message["sender_id"] for message in messages}),
         told_by=told_by,
-        tell=conversation["members"],
+        tell=tell,
     )
 
 

@@ -22,9 +22,9 @@ from infra.ids import derived_id, new_id
 from infra.store import Raw, Store, keep_newer
 from schemas.base import Event, now
 from schemas.catalogue import EVENTS
-from schemas.chat import ConversationClosed, ConversationTaken, MessageSent
+from schemas.chat import ConversationClosed, ConversationOpened, ConversationTaken, MessageSent
 from schemas.coaching import CoachWentOffDuty, CoachWentOnDuty
-from schemas.people import GrantEnded, SessionEnded
+from schemas.people import GrantEnded, GrantGiven, SessionEnded
 
 LEASE = timedelta(seconds=30)
 BATCH = 200
@@ -99,15 +99,22 @@ def close_what_is_between(event: GrantEnded) -> None:
     store = _chat_store()
     for conversation in store.between(event.subject_id, event.holder_id, "direct"):
         if conversation["owner"] == event.subject_id and store.set_state(conversation["_id"], "open", "closed"):
-            service.store.tell(
-                ConversationClosed(
-                    id=new_id(),
-                    at=now(),
-                    version=1,
-                    conversation_id=conversation["_id"],
-                    tell=conversation["members"],
-                )
-            )
+            _tell_change(ConversationClosed, conversation)
+
+
+def _tell_change(kind: type[ConversationOpened | ConversationClosed], conversation: Raw) -> None:
+    service.store.tell(
+        kind(id=new_id(), at=now(), version=1, conversation_id=conversation["_id"], tell=list(conversation["members"]))
+    )
+
+
+@service.on(GrantGiven)
+def open_what_was_closed(event: GrantGiven) -> None:
+    """Whoever cares for the client again finds the old conversation open."""
+    store = _chat_store()
+    for conversation in store.between(event.subject_id, event.holder_id, "direct"):
+        if conversation["owner"] == event.subject_id and store.set_state(conversation["_id"], "closed", "open"):
+            _tell_change(ConversationOpened, conversation)
 
 
 @service.on(CoachWentOnDuty, CoachWentOffDuty)

@@ -225,7 +225,8 @@ class Group:
         return {**os.environ, "ALONGSIDE_LISTEN": f"{host}:{self._ports[part.name]}"}
 
     def _is_ready(self, part: Part) -> bool:
-        return answers(f"http://127.0.0.1:{self._ports[part.name]}/readyz")
+        host = self._host if part is GATEWAY and self._host != "0.0.0.0" else "127.0.0.1"
+        return answers(f"http://{host}:{self._ports[part.name]}/readyz")
 
     def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS

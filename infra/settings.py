@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -95,6 +96,10 @@ def read_settings() -> Settings:
     problems = _mistakes(env)
     if settings.env == "production":
         problems += _unsafe(settings)
+        if "FIREBASE_AUTH_EMULATOR_HOST" in os.environ:
+            problems.append(
+                "FIREBASE_AUTH_EMULATOR_HOST: makes firebase-admin take unsigned tokens; refused in production"
+            )
     if problems:
         raise BadSettings(problems)
     return settings

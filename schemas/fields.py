@@ -50,8 +50,8 @@ class Instant(fields.AwareDateTime):
             raise ValidationError("Not a moment that a calendar can hold.") from error
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
-    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        return None if value is None else written(value)
+    def _serialize(self, value: datetime | str | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return written(value) if isinstance(value, datetime) else value
 
 
 class Whole(fields.Integer):

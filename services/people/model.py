@@ -151,7 +151,7 @@ class Grant(Aggregate):
     meta: ClassVar[dict[str, Any]] = {
         "db_alias": "people",
         "collection": "issued_grants",
-        "indexes": ["holder_id", "subject_id"],
+        "indexes": ["holder_id", "subject_id", {"fields": ["until"], "sparse": True}],
     }
     holder_id = StringField()
     subject_id = StringField()
@@ -165,6 +165,11 @@ class Grant(Aggregate):
             return
         self.holder_id, self.subject_id, self.scope, self.until = holder_id, subject_id, scope, until
         self.record(GrantGiven, grant_id=self.id, holder_id=holder_id, subject_id=subject_id, scope=scope, until=until)
+
+    def run_out(self) -> None:
+        """Its time is over. Repeating it changes nothing."""
+        if not self.ended:
+            self.end(self.holder_id, self.subject_id, self.scope)
 
     def end(self, holder_id: str, subject_id: str, scope: str) -> None:
         """Take it back."""
