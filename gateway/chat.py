@@ -30,7 +30,8 @@ BATCH = 128
 WAITING_MOST = 10_000
 GIVE_UP_SECONDS = 5.0
 REMEMBERED = 20_000
-GRANT_REMEMBERED_SECONDS = 5.0
+# The log tells of every change; this only bounds how long a process that cannot hear it goes on as before.
+GRANT_REMEMBERED_SECONDS = 60.0
 TEXT_MOST = 8000
 
 _id = re.compile(ID_PATTERN)
@@ -246,16 +247,20 @@ class Chat:
         for document in sealed[count:]:
             self._last.pop(document["c"], None)
         if met_duplicate:
-            left = self._without_repeat(left)
+            left = self._without_repeat(left, sealed[count])
         return left
 
-    def _without_repeat(self, left: list[Waiting]) -> list[Waiting]:
+    def _without_repeat(self, left: list[Waiting], document: Raw) -> list[Waiting]:
         """The first met a duplicate: it was sent before, or another gateway took its number."""
         draft = left[0].draft
         before = self._store.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)
         if before is None:
             return left
-        left[0].done(self._store.shown(before), False, None)
+        if before["_id"] == document["_id"]:
+            # It met itself: the driver tried again, because the answer to the first try was lost.
+            self._tell(left[:1], [before])
+        else:
+            left[0].done(self._store.shown(before), False, None)
         return left[1:]
 
     def _without_the_late(self, batch: list[Waiting]) -> list[Waiting]:

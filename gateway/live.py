@@ -130,8 +130,12 @@ class Live:
         with gevent.Timeout(5, False):
             while not self._news.empty() or self._telling_now:
                 gevent.sleep(0.01)
-        self._pulses.delete_one({"_id": self.id})
-        self._connections.delete_many({"gateway": self.id})
+        try:
+            self._pulses.delete_one({"_id": self.id})
+            self._connections.delete_many({"gateway": self.id})
+        except STORE_DOWN as error:
+            # Another process takes over what the pulse speaks of, as after a kill.
+            log_line.warning("no_farewell", why=type(error).__name__)
 
     # -- what a client says
 

@@ -28,7 +28,7 @@ from typing import IO, Any
 
 import urllib3
 
-from infra.log import open_log
+from infra.log import LogDown, open_log
 from infra.settings import read_settings
 from infra.store import STORE_DOWN, connect
 from infra.worker import backoff
@@ -55,6 +55,8 @@ GATEWAY = Part("gateway", "gateway.serve")
 PARTS: tuple[Part, ...] = (*SERVICES, PUSH, GATEWAY)
 
 READY_SECONDS = 90.0
+# A group that was killed a moment ago may still be closing its store.
+FOLDER_SECONDS = 10.0
 STOP_SECONDS = 20.0
 
 
@@ -65,8 +67,10 @@ class CannotStart(Exception):
 class Child:
     """One process of the group."""
 
-    def __init__(self, name: str, command: list[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, name: str, command: list[str], environ: Mapping[str, str], lock: int) -> None:
+        """``lock`` is an open file whose lock on the data folder is held for as long as any process has it."""
         self.name = name
+        self._lock = lock
         self._command = command
         self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,6 +82,7 @@ class Child:
             env=self._environ,
             stdin=subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
+            pass_fds=(self._lock,),
             # Control-C and `timeout` reach a whole process group; only the runner acts on it, and stops in order.
             start_new_session=True,
         )
@@ -148,25 +153,24 @@ class Group:
         environ = self._surroundings()
         os.environ.update({name: value for name, value in environ.items() if name.startswith("ALONGSIDE_")})
         if "ALONGSIDE_STORE_URL" not in self._given:
-            self._start(Child("store", self._store_command(), environ))
+            self._start("store", self._store_command(), environ)
         self._wait_for("store", _store_answers)
-        _make_topics()
+        self._wait_for("log", _topics_are_there)
         for part in PARTS:
-            self._start(Child(part.name, [sys.executable, "-m", "infra.cli", "serve", part.name], self._of(part)))
+            self._start(part.name, [sys.executable, "-m", "infra.cli", "serve", part.name], self._of(part))
         for part in PARTS:
             self._wait_for(part.name, partial(self._is_ready, part))
 
-    def _start(self, child: Child) -> None:
+    def _start(self, name: str, command: list[str], environ: Mapping[str, str]) -> None:
+        assert self._lock is not None
+        child = Child(name, command, environ, self._lock.fileno())
         child.start()
         self._children.append(child)
 
     def _take_folder(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = (self._data / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CannotStart(f"Another `alongside up` uses the folder {self._data}.") from error
+        self._wait_for(f"the folder {self._data}, which another `alongside up` uses,", self._has_lock, FOLDER_SECONDS)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -228,12 +232,21 @@ class Group:
         host = self._host if part is GATEWAY and self._host != "0.0.0.0" else "127.0.0.1"
         return answers(f"http://{host}:{self._ports[part.name]}/readyz")
 
-    def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+    def _has_lock(self) -> bool:
+        assert self._lock is not None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait_for(self, name: str, ready: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not ready():
-            self._check_children()
+            if (code := self._check_children()) is not None:
+                raise CannotStart(f"A part ended with {code} before {name} was ready; its log is above.")
             if time.monotonic() > deadline:
-                raise CannotStart(f"{name} did not become ready within {READY_SECONDS:.0f} s; its log is above.")
+                raise CannotStart(f"{name} did not become ready within {seconds:.0f} s.")
             time.sleep(0.03)
 
     def _watch(self) -> int:
@@ -302,12 +315,15 @@ def _store_answers() -> bool:
     return True
 
 
-def _make_topics() -> None:
+def _topics_are_there() -> bool:
     log = open_log(read_settings().log_url)
     try:
         log.make_topics(TOPICS)
+    except LogDown:
+        return False
     finally:
         log.close()
+    return True
 
 
 def serve(name: str) -> None:

@@ -193,6 +193,7 @@ class Aggregate(Document):
         Raises:
             Conflict: the document is not the one that was loaded.
             AlreadyDone: ``cause`` was applied before.
+            pymongo.errors.DuplicateKeyError: another document has the value of a unique field.
         """
         state = self.to_mongo().to_dict()
         for name in ("_id", "version", "seen", "outbox"):
@@ -213,6 +214,9 @@ class Aggregate(Document):
                 {"_id": self.id, "version": 1, "seen": seen, "outbox": list(self._recorded()), **state}
             )
         except DuplicateKeyError as error:
+            if self.raw().find_one({"_id": self.id}, {"_id": 1}) is None:
+                # Not this document but another has the value of a unique field: no newer version will help.
+                raise
             self._refuse(cause, error)
 
     def _update(self, state: Raw, cause: str | None) -> None:

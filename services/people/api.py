@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from infra.access import NotSignedIn, NotYours, Tokens, key_for
+from infra.store import Conflict
 from infra.web import (
     Problem,
     check_if_match,
@@ -65,16 +66,16 @@ def sign_in_with_firebase(body: say.FirebaseSignIn) -> say.Tokens:
 @api.response(200, say.Tokens.Schema)
 def refresh(body: say.Refresh) -> say.Tokens:
     session_id = body.refresh_token.partition(".")[0]
-    fresh: list[str | None] = []
+    fresh = Session.new_token(session_id)
+    good: list[bool] = []
     try:
-        session = Session.change(session_id, lambda session: fresh.append(session.rotate(body.refresh_token)))
+        session = Session.change(session_id, lambda session: good.append(session.rotate(body.refresh_token, fresh)))
     except KeyError as error:
         raise NotSignedIn from error
-    token = fresh[-1]
     person = Person.load(session.person_id)
-    if token is None or person is None:
+    if not good[-1] or person is None:
         raise NotSignedIn
-    return _tokens(person, session.id, token)
+    return _tokens(person, session.id, fresh)
 
 
 @api.post("/auth/sign-out")
@@ -117,6 +118,8 @@ def enrol(body: say.NewPerson) -> Any:
     person.join(body.password, body.display_name)
     try:
         person.commit()
+    except Conflict:
+        return _repeated(_load(body.id), print_)
     except DuplicateKeyError:
         conflict("This login or Firebase account is taken.")
     return _out(person), 201, etag(person.version)

@@ -110,23 +110,34 @@ class Session(Aggregate):
     def begin(cls, person_id: str) -> tuple[Session, str]:
         """A new session of a person, and its first refresh token."""
         session = cls(id=new_id(), person_id=person_id)
-        return session, session._new_token()
+        token = cls.new_token(session.id)
+        session._take(token)
+        return session, token
 
-    def rotate(self, token: str) -> str | None:
-        """The next refresh token, or None when this one is not good.
+    @staticmethod
+    def new_token(session_id: str) -> str:
+        """A refresh token: the session's id, and 256 bits that nobody can guess."""
+        return f"{session_id}.{secrets.token_urlsafe(32)}"
+
+    def rotate(self, token: str, fresh: str) -> bool:
+        """Put ``fresh`` in the place of ``token``; False when ``token`` is not good.
 
         One that was good before ends the whole family: either its owner or a thief holds a copy, and nobody can tell
         which of the two is asking.
         """
         given = _digest(token)
         if self.ended or self.expires_at < now():
-            return None
+            return False
+        if secrets.compare_digest(_digest(fresh), self.current):
+            # This very rotation was written, although its answer was lost on the way from the store.
+            return True
         if secrets.compare_digest(given, self.current):
             self.spent = [*self.spent, self.current][-SPENT_KEPT:]
-            return self._new_token()
+            self._take(fresh)
+            return True
         if given in self.spent:
             self.end()
-        return None
+        return False
 
     def end(self) -> None:
         """Sign out. Repeating it changes nothing."""
@@ -134,11 +145,9 @@ class Session(Aggregate):
             self.ended = True
             self.record(SessionEnded, person_id=self.person_id, session_id=self.id)
 
-    def _new_token(self) -> str:
-        token = f"{self.id}.{secrets.token_urlsafe(32)}"
+    def _take(self, token: str) -> None:
         self.current = _digest(token)
         self.expires_at = now() + timedelta(days=SESSION_DAYS)
-        return token
 
 
 def _digest(token: str) -> str:
