@@ -132,6 +132,7 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
     def list_conversations() -> Any:
         asked = page()
         me = who().person_id
+        live.note_activity()
         found, following = asked.cut(store.of_person(me, asked.limit, asked.after), lambda found: str(found["_id"]))
         items = [conversation for conversation in found if me in chat.readers(conversation)]
         service.grants.saw(who(), [conversation["owner"] for conversation in items], "conversations")
@@ -266,14 +267,11 @@ def limits(app: Flask, settings: Settings) -> None:
         identity: Identity | None = g.get("identity")
         return identity.person_id if identity is not None else get_remote_address()
 
-    limiter = Limiter(
-        caller,
-        app=app,
-        default_limits=[PER_PERSON],
-        enabled=settings.rate_limits,
-        headers_enabled=True,
-        storage_uri="memory://",
-    )
+    if not settings.rate_limits:
+        return
+    limiter = Limiter(caller, app=app, default_limits=[PER_PERSON], headers_enabled=True, storage_uri="memory://")
+    # The routes refer to it weakly.
+    app.extensions["alongside-limiter"] = limiter
     guarded = limiter.limit(
         WRONG_SIGN_INS,
         key_func=_account_asked_for,

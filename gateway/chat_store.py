@@ -8,10 +8,11 @@ client_message_id) makes a repeat the same message for ever.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from bson.binary import Binary
-from pymongo import ASCENDING, DESCENDING, InsertOne
+from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from infra.ids import new_id
@@ -101,12 +102,13 @@ class ChatStore:
         changed = self._conversations.update_one({"_id": conversation_id, "state": before}, {"$set": {"state": after}})
         return bool(changed.modified_count)
 
-    def touch(self, last: dict[str, int]) -> None:
-        """Remember the activity of conversations, for the order of the list. Lost in a crash, it is made good by the
-        next message; the numbers themselves are read from the messages."""
-        moment = now()
-        for conversation_id, seq in last.items():
-            self._conversations.update_one({"_id": conversation_id}, {"$max": {"last_seq": seq, "last_at": moment}})
+    def note_activity(self, last: dict[str, datetime]) -> None:
+        """Remember when conversations were last written in, for the order of the list. What a crash loses of it is
+        made good by the next message."""
+        if last:
+            self._conversations.bulk_write(
+                [UpdateOne({"_id": id}, {"$max": {"last_at": at}}) for id, at in last.items()], ordered=False
+            )
 
     # -- cursors
 
@@ -222,7 +224,6 @@ def new_conversation(id: str, kind: str, owner_id: str, members: Collection[str]
         "state": "waiting" if waiting else "open",
         "waiting_since": moment if waiting else None,
         "cursors": {},
-        "last_seq": 0,
         "last_at": moment,
         "fingerprint": print_,
     }

@@ -10,7 +10,7 @@ import os
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import gevent
@@ -111,6 +111,7 @@ class Live:
         self._telling_now = False
         self._started = now()
         self._emitting = BoundedSemaphore()
+        self._active: dict[str, datetime] = {}
         self._ended: dict[str, float] = {}
         self._stopping = False
         self._register()
@@ -131,6 +132,7 @@ class Live:
             while not self._news.empty() or self._telling_now:
                 gevent.sleep(0.01)
         try:
+            self.note_activity()
             self._pulses.delete_one({"_id": self.id})
             self._connections.delete_many({"gateway": self.id})
         except STORE_DOWN as error:
@@ -338,6 +340,7 @@ class Live:
         except STORE_DOWN:
             # What has to be read first cannot be read now; the log brings it back to this process as well.
             told_by = NOBODY
+        self._active[conversation["_id"]] = now()
         self.tell(_message_sent(conversation, messages, told_by, self.chat.readers(conversation)))
 
     def _emit_messages(self, conversation: Raw, messages: list[Raw]) -> None:
@@ -465,7 +468,6 @@ class Live:
             self._telling_now = True
             while len(events) < 500 and not self._news.empty():
                 events.append(self._news.get_nowait())
-            self._touch(events)
             outgoing = [_outgoing(event) for event in events]
             while outgoing:
                 try:
@@ -479,13 +481,14 @@ class Live:
             self._telling = events[-1].at
             self._telling_now = False
 
-    def _touch(self, events: list[Event]) -> None:
-        last = {event.conversation_id: event.to_seq for event in events if isinstance(event, MessageSent)}
+    def note_activity(self) -> None:
+        """Write down which conversations are active: now and then, and before somebody asks for the order of a list."""
+        active, self._active = self._active, {}
         try:
-            self._store.touch(last)
-        except STORE_DOWN as error:
-            # Only the order of a list suffers, and only until the next message.
-            log_line.warning("activity_not_noted", why=type(error).__name__)
+            self._store.note_activity(active)
+        except STORE_DOWN:
+            self._active = {**active, **self._active}
+            raise
 
     def _pulse_for_ever(self) -> None:
         """Say that this process lives and up to when it has told everything; take over from those that died."""
@@ -497,6 +500,7 @@ class Live:
                     {"_id": self.id}, {"$set": {"at": now(), "told_until": id_at(told_until - TOLD_SLACK)}}, upsert=True
                 )
                 self._take_over(everybody=not started)
+                self.note_activity()
                 started = True
             except STORE_DOWN as error:
                 log_line.warning("no_pulse", why=type(error).__name__)

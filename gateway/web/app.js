@@ -1,0 +1,112 @@
+// The page: help first, then whoever signs in.
+
+import { Away, forgetNames, get, me, nameOf, onSignedOut, Refused, signIn, signOut } from "./api.js";
+import { clientView } from "./client.js";
+import { coachView } from "./coach.js";
+import { announce, find, make, numbers, show } from "./page.js";
+import { Socket } from "./socket.js";
+
+const ELSEWHERE = "https://www.wikipedia.org/";
+const DESK = ["coach", "supervisor"];
+
+let socket = null;
+
+function leave() {
+  document.documentElement.hidden = true;
+  sessionStorage.clear();
+  location.replace(ELSEWHERE);
+}
+
+// What the server knows replaces what the page came with; when it does not answer, the page's own lines stay.
+async function refreshLines() {
+  try {
+    showLines((await get("/crisis-lines")).items);
+  } catch (error) {
+    const cards = error instanceof Away ? error.problem?.cards : null;
+    if (cards?.length) showLines(cards.map((card) => ({ ...card, name: card.title })));
+  }
+}
+
+function showLines(lines) {
+  const items = lines.map((line) => make("li", {}, make("span", {}, line.name), ...numbers(line)));
+  find("lines").replaceChildren(make("ul", { class: "lines" }, items));
+}
+
+function showSignIn(words = "") {
+  const problem = make("p", { class: "problem", role: "alert" }, words);
+  const login = make("input", { id: "login", name: "login", autocomplete: "username", required: true, maxlength: 64 });
+  const password = make("input", {
+    id: "password", name: "password", type: "password", autocomplete: "current-password", required: true,
+  });
+  const submit = make("button", { type: "submit", class: "main" }, "Sign in");
+  const form = make(
+    "form", { class: "card sign-in", method: "post" },
+    make("h1", {}, "Welcome"),
+    make("p", {}, "Good that you are here. Sign in to check in, and to talk with your coach."),
+    make("label", { for: "login" }, "Your sign-in name"), login,
+    make("label", { for: "password" }, "Password"), password,
+    problem, submit,
+  );
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    submit.disabled = true;
+    problem.textContent = "";
+    try {
+      await signIn(login.value.trim(), password.value);
+      begin();
+    } catch (error) {
+      const wrong = error instanceof Refused && error.status === 401;
+      problem.textContent = wrong ? "That name and password do not go together." : error.message;
+    } finally {
+      submit.disabled = false;
+    }
+  });
+  find("who").replaceChildren();
+  find("link").textContent = "";
+  show(form);
+}
+
+function begin() {
+  const { id, role } = me();
+  const name = make("span", {});
+  nameOf(id, "").then((shown) => (name.textContent = shown));
+  find("who").replaceChildren(name, make("button", { type: "button", class: "quiet", onclick: end }, "Sign out"));
+  if (role === "client" || DESK.includes(role)) {
+    socket = new Socket();
+    socket.addEventListener("ready", () => (find("link").textContent = ""));
+    socket.addEventListener("lost", () => (find("link").textContent = "Connecting again…"));
+    show(role === "client" ? clientView(socket) : coachView(socket, role));
+  } else {
+    show(make("p", { class: "card" }, "You are signed in. This page is for clients, coaches and supervisors."));
+  }
+  find("main").focus({ preventScroll: true });
+}
+
+function close() {
+  socket?.close();
+  socket = null;
+  forgetNames();
+}
+
+async function end() {
+  close();
+  try {
+    await signOut();
+    showSignIn("");
+    announce("You are signed out.");
+  } catch (error) {
+    if (!(error instanceof Away || error instanceof Refused)) throw error;
+    showSignIn("You are signed out on this page.");
+  }
+}
+
+find("leave").addEventListener("click", leave);
+// The way back after leaving must not show what was here.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+onSignedOut(() => {
+  close();
+  showSignIn("Please sign in again.");
+});
+refreshLines();
+if (me()) begin();
+else showSignIn();

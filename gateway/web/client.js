@@ -1,0 +1,209 @@
+// The client's page: how today is, the coach, the goals.
+
+import { all, Away, me, nameOf, post } from "./api.js";
+import { Chat } from "./chat.js";
+import { goals } from "./goals.js";
+import { announce, button, clock, make, newId, numbers, pause } from "./page.js";
+import { thread } from "./thread.js";
+
+const KIND_WORDS = {
+  steady: ["A steady day", "Thank you for checking in. Keep doing what helps."],
+  watch: ["A bit harder today", "Thank you for saying so. What helped you on a day like this before?"],
+  high: ["A hard day", "It is good that you said so. You do not have to do this alone."],
+  urgent: ["A very hard day", "Thank you for telling us. Please let somebody be with you, or call one of these now."],
+};
+const FEELINGS = [
+  ["confidence", "How sure are you to stay well today?", "not at all", "completely"],
+  ["mood", "How is your mood?", "very low", "very good"],
+  ["lonely", "How lonely do you feel?", "not at all", "very"],
+  ["tired", "How tired are you?", "not at all", "very"],
+  ["hungry", "How hungry are you?", "not at all", "very"],
+  ["angry", "How angry are you?", "not at all", "very"],
+];
+const TRY_AGAIN = 2000;
+
+export function clientView(socket) {
+  const chat = new Chat(socket);
+  const own = goals(socket, me().id);
+  const today = make("div", { class: "panel" });
+  showQuestions(today);
+  const panels = { Today: today, Talk: talk(socket, chat), Goals: make("div", { class: "panel" }, own.element) };
+  const tabs = Object.entries(panels).map(([name, panel], at) => {
+    panel.hidden = at > 0;
+    const choose = () => {
+      for (const [other, one] of Object.entries(panels)) one.hidden = other !== name;
+      for (const tab of tabs) tab.removeAttribute("aria-current");
+      chosen.setAttribute("aria-current", "page");
+      chat.dispatchEvent(new CustomEvent("change", { detail: null }));
+    };
+    const chosen = make("button", { type: "button", onclick: choose, "aria-current": at === 0 ? "page" : null }, name);
+    return chosen;
+  });
+  const unread = () => chat.conversations.reduce((sum, one) => sum + one.unread, 0);
+  chat.addEventListener("change", () => tabs[1].replaceChildren("Talk", ...badge(unread())));
+  chat.refresh();
+  return make("div", { class: "client" }, make("nav", { class: "tabs", "aria-label": "Parts of this page" }, tabs),
+    ...Object.values(panels));
+}
+
+export function badge(count) {
+  return count ? [" ", make("span", { class: "badge" }, count, make("span", { class: "unseen" }, " new"))] : [];
+}
+
+function scale(name, question, low, high) {
+  const value = make("output", { for: name }, "–");
+  const slider = make("input", { type: "range", id: name, name, min: 0, max: 10, step: 1, value: 5, class: "untouched",
+    "aria-valuetext": "not answered" });
+  const touched = () => {
+    slider.classList.remove("untouched");
+    slider.setAttribute("aria-valuetext", `${slider.value} of 10`);
+    value.textContent = slider.value;
+    slider.dispatchEvent(new CustomEvent("answered", { bubbles: true }));
+  };
+  for (const kind of ["input", "pointerup", "keyup"]) {
+    slider.addEventListener(kind, (event) => event.key !== "Tab" && event.key !== "Shift" && touched());
+  }
+  return make("div", { class: "scale" }, make("label", { for: name }, question), value, slider,
+    make("span", { class: "ends small" }, make("span", {}, `0 ${low}`), make("span", {}, `10 ${high}`)));
+}
+
+function showQuestions(panel) {
+  const submit = make("button", { type: "submit", class: "main", disabled: true }, "Check in");
+  const hint = make("p", { class: "small" }, "Move the first slider; all the rest is up to you.");
+  const form = make(
+    "form", { class: "card check-in", method: "post" },
+    make("h1", {}, "How is today?"),
+    scale("craving", "How strong is the craving?", "none", "very strong"),
+    make("details", {}, make("summary", {}, "Say more, if you like"),
+      FEELINGS.map((feeling) => scale(...feeling)),
+      make("label", { for: "sleep_hours" }, "Hours of sleep"),
+      make("input", { id: "sleep_hours", name: "sleep_hours", type: "number", min: 0, max: 24, step: 0.5, inputmode: "decimal" }),
+      make("label", { for: "medication_taken" }, "Medication taken?"),
+      make("select", { id: "medication_taken", name: "medication_taken" }, make("option", { value: "" }, "–"),
+        make("option", { value: "true" }, "Yes"), make("option", { value: "false" }, "No")),
+      make("label", { for: "what" }, "A lapse? What was it? Saying so is never held against you."),
+      make("input", { id: "what", name: "what", maxlength: 100, autocomplete: "off" }),
+    ),
+    make("label", { for: "note" }, "A note for your coach"),
+    make("textarea", { id: "note", name: "note", rows: 3, maxlength: 4000 }),
+    hint, submit,
+  );
+  form.addEventListener("answered", () => {
+    submit.disabled = form.elements.craving.classList.contains("untouched");
+    hint.hidden = !submit.disabled;
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(panel, answers(form));
+  });
+  panel.replaceChildren(form);
+}
+
+function answers(form) {
+  const said = { id: newId(), at: new Date().toISOString() };
+  for (const name of ["craving", ...FEELINGS.map(([feeling]) => feeling)]) {
+    const slider = form.elements[name];
+    if (!slider.classList.contains("untouched")) said[name] = Number(slider.value);
+  }
+  const { sleep_hours: sleep, medication_taken: medication, what, note } = form.elements;
+  if (sleep.value !== "") said.sleep_hours = Number(sleep.value);
+  if (medication.value) said.medication_taken = medication.value === "true";
+  if (what.value.trim()) said.used = { what: what.value.trim() };
+  if (note.value.trim()) said.note = note.value.trim();
+  return said;
+}
+
+// Under the same id until it is answered: however often it is sent, it is one check-in.
+async function send(panel, said) {
+  const words = make("p", { role: "status" }, "Sending your check-in…");
+  panel.replaceChildren(make("div", { class: "card" }, words));
+  for (;;) {
+    try {
+      showAnswer(panel, await post("/check-ins", said));
+      return;
+    } catch (error) {
+      if (!(error instanceof Away)) {
+        words.textContent = error.message;
+        words.parentElement.append(button("Back", async () => showQuestions(panel)));
+        return;
+      }
+      words.textContent = "We cannot reach Alongside right now. Your check-in is kept here and sent as soon as we can."
+        + " If it cannot wait, “Help now” at the top works.";
+      await pause(TRY_AGAIN);
+    }
+  }
+}
+
+function showAnswer(panel, answer) {
+  const [title, words] = KIND_WORDS[answer.band];
+  const heading = make("h1", { tabindex: "-1" }, title);
+  panel.replaceChildren(
+    make("section", { class: `card band ${answer.band}` }, heading, make("p", {}, words),
+      answer.reasons.length > 0 && make("ul", { class: "reasons" }, answer.reasons.map((one) => make("li", {}, one))),
+      make("p", { class: "small" }, `Checked in at ${clock(answer.at)}.`)),
+    ...cards(answer.cards),
+    button("Check in again", async () => showQuestions(panel)),
+  );
+  heading.focus();
+  announce(`${title}. ${words}`);
+}
+
+// The crisis lines as one card: a list of numbers is read faster than four letters.
+function cards(found) {
+  const lines = found.filter((card) => card.kind === "crisis");
+  return found.filter((card) => card.kind !== "crisis" || card === lines[0]).map((card) => make(
+    "section", { class: `card ${card.kind}` },
+    make("h2", {}, card.kind === "crisis" ? "Somebody is there now" : card.title), make("p", {}, card.body),
+    card.kind === "crisis"
+      ? make("ul", { class: "lines" }, lines.map((line) => make("li", {}, make("span", {}, line.title), ...numbers(line))))
+      : make("p", { class: "numbers" }, numbers(card)),
+  ));
+}
+
+// The coach first; whoever is on duty is one press away.
+function talk(socket, chat) {
+  const people = make("div", { class: "row people", role: "group", "aria-label": "Who to talk to" });
+  const place = make("div", {});
+  const panel = make("div", { class: "panel" }, people, place);
+  let coaches = [];
+  let open = null;
+  let drawn = "";
+
+  async function choose(other, name) {
+    const id = await chat.open(other);
+    open?.close();
+    open = { id, ...thread(chat, id, name) };
+    place.replaceChildren(open.element);
+    draw();
+  }
+
+  function draw() {
+    const unread = (one) => (one?.unread ? badge(one.unread) : []);
+    const onDuty = chat.conversations.find((one) => one.kind === "on_duty" && one.state !== "closed");
+    const choices = [...coaches.map(({ id, name }) => [id, name, chat.with(id)]), ["on-duty", "Whoever is on duty", onDuty]];
+    // Drawn anew only for news, so that nobody's finger or focus loses its place.
+    const now = JSON.stringify([open?.id, choices.map(([other, name, one]) => [other, name, one?.id, one?.unread])]);
+    if (now === drawn) return;
+    drawn = now;
+    people.replaceChildren(...choices.map(([other, name, one]) => button(
+      make("span", {}, name, ...unread(one)), () => choose(other, other === "on-duty" ? "the coach on duty" : name),
+      { class: "chip", "aria-pressed": one !== undefined && one?.id === open?.id ? "true" : "false" },
+    )));
+  }
+
+  async function refresh() {
+    try {
+      const grants = await all("/grants");
+      const ids = grants.filter((one) => one.subject_id === me().id && one.scope === "care").map((one) => one.holder_id);
+      coaches = await Promise.all([...new Set(ids)].map(async (id) => ({ id, name: await nameOf(id, "Your coach") })));
+      draw();
+      if (!open && coaches.length) await choose(coaches[0].id, coaches[0].name);
+    } catch (error) {
+      if (!open) place.replaceChildren(make("p", { class: "small" }, error.message));
+    }
+  }
+
+  chat.addEventListener("change", draw);
+  socket.addEventListener("ready", refresh);
+  return panel;
+}
