@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import urllib3
 from flask import Flask, Response, g, jsonify, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from flask_smorest import Blueprint
 
@@ -31,6 +33,7 @@ from infra.web import (
     needs,
     page,
     permit,
+    problem_response,
     refuse,
     same_or_conflict,
     who,
@@ -269,9 +272,11 @@ def limits(app: Flask, settings: Settings) -> None:
 
     if not settings.rate_limits:
         return
-    limiter = Limiter(caller, app=app, default_limits=[PER_PERSON], headers_enabled=True, storage_uri="memory://")
+    limiter = Limiter(caller, app=app, default_limits=[PER_PERSON], storage_uri="memory://", on_breach=_too_many)
     # The routes refer to it weakly.
     app.extensions["alongside-limiter"] = limiter
+    for name in ("livez", "readyz", "metrics"):
+        limiter.exempt(app.view_functions[name])
     guarded = limiter.limit(
         WRONG_SIGN_INS,
         key_func=_account_asked_for,
@@ -280,6 +285,12 @@ def limits(app: Flask, settings: Settings) -> None:
         override_defaults=False,
     )
     app.view_functions["forward"] = guarded(app.view_functions["forward"])  # type: ignore[assignment]
+
+
+def _too_many(limit: RequestLimit) -> Response:
+    seconds = max(1, math.ceil(limit.reset_at - time.time()))
+    detail = "Wait a little, then try again."
+    return problem_response(Problem(429, "Too Many Requests", detail, headers={"Retry-After": str(seconds)}))
 
 
 def _account_asked_for() -> str:

@@ -16,6 +16,7 @@ import orjson
 from flask import Flask, Response, redirect, request, send_from_directory
 from flask_socketio import SocketIO
 from gevent.pywsgi import WSGIHandler, WSGIServer
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway import api, push, service
 from gateway.asyncapi import asyncapi
@@ -127,6 +128,8 @@ def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
     api.forwarding(app, door)
     api.limits(app, settings)
     _pages(app)
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
     return app, live
 
 

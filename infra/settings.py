@@ -40,6 +40,7 @@ class Settings:
         firebase_emulator: ``host:port`` of an Auth emulator, whose tokens nobody signs.
         fcm_endpoint: base URL of a stand-in for FCM.
         rate_limits: whether too many requests are refused.
+        proxies: how many proxies in front of the gateway are ours, so that the caller's address is believed from them.
         alert_seconds: by band, how long an alert waits for a human before the next one is asked.
         token_seconds: how long an access token holds.
         region: whose crisis lines are shown first.
@@ -59,6 +60,7 @@ class Settings:
     firebase_emulator: str | None
     fcm_endpoint: str | None
     rate_limits: bool
+    proxies: int
     alert_seconds: Mapping[str, int]
     token_seconds: int
     region: str
@@ -86,6 +88,7 @@ def read_settings() -> Settings:
         firebase_emulator=env.str("FIREBASE_EMULATOR", None) or None,
         fcm_endpoint=env.str("FCM_ENDPOINT", None) or None,
         rate_limits=env.str("RATE_LIMITS", "on", validate=OneOf(("on", "off"))) == "on",
+        proxies=env.int("PROXIES", 0, validate=Range(min=0, max=5)),
         alert_seconds={
             "urgent": env.int("ALERT_SECONDS_URGENT", 300, validate=Range(min=1)),
             "high": env.int("ALERT_SECONDS_HIGH", 1800, validate=Range(min=1)),

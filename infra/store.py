@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import mongoengine
+import pymongo
 from bson.codec_options import CodecOptions
 from mongoengine import DictField, Document, IntField, ListField, StringField
 from pymongo import MongoClient
@@ -65,8 +66,9 @@ class Store:
     outboxes: set[str] = field(default_factory=lambda: {CARRIERS})
 
     def ping(self) -> None:
-        """Return if the store answers. Raises one of ``STORE_DOWN``."""
-        self.client.admin.command("ping")
+        """Return if the store answers within two seconds. Raises one of ``STORE_DOWN``."""
+        with pymongo.timeout(2):
+            self.client.admin.command("ping")
 
     def collection(self, name: str) -> Collection[Raw]:
         return self.records[name]

@@ -71,7 +71,7 @@ class Problem(HTTPException):
 
 def refuse(field: str, why: str) -> NoReturn:
     """Answer 422 and name the field."""
-    raise Problem(422, "Unprocessable Content", "The body is not as it should be.", {field: [why]})
+    raise Problem(422, _TITLES[422], "Something in the request is not as it should be.", {field: [why]})
 
 
 def conflict(detail: str) -> NoReturn:
@@ -307,11 +307,11 @@ def problem_response(error: Exception) -> Response:
         log_line.exception("request_failed", exc_info=error)
         error = InternalServerError("Something went wrong on our side; it was noted.")
     status = error.code or 500
-    if status < 400 and error.response is not None:
+    if error.response is not None:
         return error.response  # type: ignore[return-value]
     body = {
         "type": "about:blank",
-        "title": getattr(error, "title", None) or error.name,
+        "title": getattr(error, "title", None) or _TITLES.get(status, error.name),
         "status": status,
         "detail": error.description or error.name,
         "instance": telemetry.request_id.get(),
@@ -325,6 +325,10 @@ def problem_response(error: Exception) -> Response:
     for header, value in _extra_headers(error).items():
         response.headers[header] = value
     return response
+
+
+# RFC 9110 renamed it; the library has not yet.
+_TITLES = {422: "Unprocessable Content", 413: "Content Too Large"}
 
 
 def _field_errors(error: HTTPException) -> Mapping[str, Any] | None:

@@ -252,9 +252,12 @@ class Relay:
         waiting = [d for d in collection.find(where, {"outbox": 1}).limit(500) if d.get("outbox")]
         if not waiting:
             return 0
-        self._log.publish([_to_log(entry) for document in waiting for entry in document["outbox"]])
+        events = [_to_log(entry) for document in waiting for entry in document["outbox"]]
+        telemetry.untold.labels(self._store.name).set(len(events))
+        self._log.publish(events)
+        telemetry.untold.labels(self._store.name).set(0)
         collection.bulk_write([_told(name, document) for document in waiting], ordered=False)
-        return sum(len(document["outbox"]) for document in waiting)
+        return len(events)
 
 
 def _to_log(entry: Raw) -> Outgoing:
