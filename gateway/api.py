@@ -12,7 +12,6 @@ import urllib3
 from flask import Flask, Response, g, jsonify, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
-from flask_smorest import Blueprint
 
 from gateway.chat import Chat, Refused
 from gateway.chat_store import ChatStore, new_conversation
@@ -27,6 +26,7 @@ from infra.web import (
     IDENTITY_HEADER,
     REQUEST_ID_HEADER,
     RETRY_AFTER,
+    Blueprint,
     Problem,
     conflict,
     fingerprint,

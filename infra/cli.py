@@ -99,6 +99,7 @@ def topics(data: Path) -> None:
 def enrol(login: str, name: str, role: str, password: str, data: Path) -> None:
     """Enrol the first admin, who enrols everybody else by the API."""
     from marshmallow import ValidationError
+    from pymongo.errors import DuplicateKeyError
 
     from infra.demo import enrol_first
     from infra.ids import new_id
@@ -112,8 +113,10 @@ def enrol(login: str, name: str, role: str, password: str, data: Path) -> None:
         enrol_first(login, role, name, password, body["id"])
     except ValidationError as error:
         _fail(f"This is not as it should be: {error.messages}")
+    except DuplicateKeyError:
+        _fail("This login is taken.")
     except STORE_DOWN as error:
-        _fail(f"The store does not answer: {error}")
+        _fail(f"The store does not answer ({type(error).__name__}).")
     click.echo(f"{role} {login} can sign in")
 
 
@@ -160,7 +163,9 @@ def doctor(data: Path) -> None:
 def _settings(data: Path) -> Any:
     from infra.runner import read_environment
     from infra.settings import BadSettings, read_settings
+    from infra.telemetry import log_as_json
 
+    log_as_json("cli")
     read_environment(data)
     try:
         return read_settings()
@@ -169,9 +174,13 @@ def _settings(data: Path) -> Any:
 
 
 def _letters(data: Path) -> list[tuple[str, dict[str, Any]]]:
+    from infra.store import STORE_DOWN
     from schemas.catalogue import SERVICES
 
-    return [(name, letter) for name in (*SERVICES, "gateway") for letter in _letters_of(data, name).find()]
+    try:
+        return [(name, letter) for name in (*SERVICES, "gateway") for letter in _letters_of(data, name).find()]
+    except STORE_DOWN as error:
+        _fail(f"The store does not answer ({type(error).__name__}).")
 
 
 def _letters_of(data: Path, service: str) -> Any:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from flask_smorest import Blueprint
-
 from infra.access import Grants, People
 from infra.settings import Settings
 from infra.store import Aggregate, Store, connect, prepare
 from infra.vault import Vault
+from infra.web import Blueprint
 from schemas.base import Event
 from schemas.people import GrantEnded, GrantGiven, PersonJoined
 

@@ -82,7 +82,7 @@ def read_settings() -> Settings:
         vault_key=_key(env.str("VAULT_KEY", validate=_is_key)),
         public_url=env.str("PUBLIC_URL", "http://127.0.0.1:8000", validate=_starts("http://", "https://")),
         listen=_address(env.str("LISTEN", "127.0.0.1:8000", validate=_is_address)),
-        peers=env.dict("PEERS", {}) or {},
+        peers=_peers(env.str("PEERS", "", validate=_are_peers)),
         firebase_credentials=env.str("FIREBASE_CREDENTIALS", None) or None,
         firebase_project=env.str("FIREBASE_PROJECT", None) or None,
         firebase_emulator=env.str("FIREBASE_EMULATOR", None) or None,
@@ -156,10 +156,21 @@ def _key(value: str | None) -> bytes:
 
 def _is_address(value: str) -> None:
     host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValidationError("must be host:port")
 
 
 def _address(value: str | None) -> tuple[str, int]:
     host, _, port = (value if isinstance(value, str) else ":0").rpartition(":")
     return host, int(port)
+
+
+def _are_peers(value: str) -> None:
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    if not all(name.strip() and url.strip().startswith(("http://", "https://")) for name, _, url in pairs):
+        raise ValidationError("must be name=http://host:port, with commas between")
+
+
+def _peers(value: str | None) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in (value or "").split(",") if pair.strip()]
+    return {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}

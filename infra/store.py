@@ -155,6 +155,8 @@ class Aggregate(Document):
     def change(cls, id: str, act: Callable[[Self], Any], cause: str | None = None, create: bool = False) -> Self:
         """Load, ``act``, commit; again with the newer document when somebody else was first.
 
+        An act without a cause that changes nothing writes nothing.
+
         Args:
             id: of the document.
             act: decides on the document and records facts; it may run more than once and must not reach outside.
@@ -171,7 +173,10 @@ class Aggregate(Document):
                 if not create:
                     raise KeyError(id)
                 document = cls(id=id)
+            before = document.to_mongo()
             act(document)
+            if cause is None and document.version and not document._recorded() and document.to_mongo() == before:
+                return document
             try:
                 document.commit(cause)
             except Conflict:

@@ -21,6 +21,8 @@ from schemas.base import now
 
 _FORM = b"\x01"
 _NONCE = 12
+# Form, nonce and the tag of GCM, around no words at all.
+_SHORTEST = 1 + _NONCE + 16
 _KEYS_IN_MEMORY = 2048
 
 
@@ -61,7 +63,7 @@ class Vault:
             Erased: the person's key was destroyed.
             Tampered: the bytes were changed, or belong to another person, document or field.
         """
-        if sealed[:1] != _FORM:
+        if sealed[:1] != _FORM or len(sealed) < _SHORTEST:
             raise Tampered(where)
         try:
             plain = self._key(person_id).decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], _bound(person_id, where))

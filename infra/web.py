@@ -11,12 +11,22 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from flask import Flask, Response, g, jsonify, request
+import flask_smorest
+from flask import Flask, Request, Response, g, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api
+from marshmallow import missing
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pymongo.collection import Collection
-from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, ServiceUnavailable, UnprocessableEntity
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    ServiceUnavailable,
+    UnprocessableEntity,
+)
 
 from infra import telemetry
 from infra.access import Grants, Identity, NotSignedIn, NotYours
@@ -71,7 +81,7 @@ class Problem(HTTPException):
 
 def refuse(field: str, why: str) -> NoReturn:
     """Answer 422 and name the field."""
-    raise Problem(422, _TITLES[422], "Something in the request is not as it should be.", {field: [why]})
+    raise Problem(422, _TITLES[422], _WRONG_FIELDS, {field: [why]})
 
 
 def conflict(detail: str) -> NoReturn:
@@ -85,14 +95,37 @@ class _Json(DefaultJSONProvider):
     sort_keys = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return self.read(s)
+
+    @staticmethod
+    def read(text: str | bytes) -> Any:
+        """The value of a JSON text. Raises ``ValueError``, also for a number of more digits than anybody counts."""
         try:
-            return json.loads(s, parse_constant=_no_constant, **kwargs)
+            return json.loads(text, parse_constant=_no_constant)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+class _Parser(FlaskParser):
+    """Reads bodies by the app's own rules of JSON; what they refuse answers 400."""
+
+    def _raw_load_json(self, req: Request) -> Any:
+        if not req.is_json:
+            return missing
+        try:
+            return _Json.read(req.get_data(cache=True))
+        except ValueError as error:
+            raise BadRequest("The body is not JSON.") from error
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """Routes of one part."""
+
+    ARGUMENTS_PARSER = _Parser()
 
 
 class _Api(Api):
@@ -178,7 +211,7 @@ def make_app(name: str, identify: Callable[[], Identity | None], answers: Callab
         identify: reads the caller's identity from the request; None where it carries none.
         answers: each dependency by name with ``ok`` or what is wrong, for ``/readyz``.
     """
-    app = Flask(name)
+    app = Flask(name, static_folder=None)
     app.json = _Json(app)
     app.config.update(
         API_TITLE=f"Alongside {name}",
@@ -313,7 +346,7 @@ def problem_response(error: Exception) -> Response:
         "type": "about:blank",
         "title": getattr(error, "title", None) or _TITLES.get(status, error.name),
         "status": status,
-        "detail": error.description or error.name,
+        "detail": _WRONG_FIELDS if status == 422 else error.description or error.name,
         "instance": telemetry.request_id.get(),
     }
     if (errors := _field_errors(error)) is not None:
@@ -328,6 +361,7 @@ def problem_response(error: Exception) -> Response:
 
 
 # RFC 9110 renamed it; the library has not yet.
+_WRONG_FIELDS = "Something in the request is not as it should be."
 _TITLES = {422: "Unprocessable Content", 413: "Content Too Large"}
 
 

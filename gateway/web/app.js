@@ -1,6 +1,6 @@
 // The page: help first, then whoever signs in.
 
-import { Away, forgetNames, get, me, nameOf, onSignedOut, Refused, signIn, signOut } from "./api.js";
+import { Away, forgetNames, getOpen, me, nameOf, onSignedOut, Refused, signIn, signOut } from "./api.js";
 import { clientView } from "./client.js";
 import { coachView } from "./coach.js";
 import { announce, find, make, numbers, show } from "./page.js";
@@ -20,7 +20,7 @@ function leave() {
 // What the server knows replaces what the page came with; when it does not answer, the page's own lines stay.
 async function refreshLines() {
   try {
-    showLines((await get("/crisis-lines")).items);
+    showLines((await getOpen("/crisis-lines")).items);
   } catch (error) {
     const cards = error instanceof Away ? error.problem?.cards : null;
     if (cards?.length) showLines(cards.map((card) => ({ ...card, name: card.title })));

@@ -102,7 +102,7 @@ def assign(body: say.NewAssignment) -> Any:
     made = _fingerprint(body)
     if (before := Assignment.load(body.id)) is not None:
         return _repeat_of_assignment(before, made)
-    asked = _open_referral(body.client_id)
+    asked = _open_referral(body.client_id, body.coach_id)
     if who().role == "coach" and (who().person_id != body.coach_id or asked is None):
         raise NotYours(body.client_id)
     if not service.people.is_role(body.client_id, "client"):
@@ -131,8 +131,9 @@ def end_assignment(assignment_id: str) -> Any:
     return _with_grants(Assignment.change(assignment_id, Assignment.end))
 
 
-def _open_referral(client_id: str) -> str | None:
-    where = {"client_id": client_id, "state": "open", "coach_id": {"$in": [who().person_id, None]}}
+def _open_referral(client_id: str, coach_id: str) -> str | None:
+    """What the client asked for that this coach answers."""
+    where = {"client_id": client_id, "state": "open", "coach_id": {"$in": [coach_id, None]}}
     found = Referral.raw().find_one(where, {"_id": 1})
     return None if found is None else str(found["_id"])
 

@@ -99,9 +99,10 @@ def _act(goal_id: str, act: Callable[[Goal, list[str]], None]) -> Any:
 
 def _client_of(client_id: str | None) -> str:
     """Only a client has goals; a coach says whose it would be."""
-    if client_id is None and who().role != "client":
+    me = who()
+    if (client_id or me.person_id) == me.person_id and me.role != "client":
         raise NotYours
-    return client_id or who().person_id
+    return client_id or me.person_id
 
 
 def _others(client_id: str) -> list[str]:

@@ -45,8 +45,8 @@ class Goal(Aggregate):
             return
         if self.state != "proposed":
             raise WrongState(f"It is {self.state} already.")
-        if by == self.proposed_by:
-            raise WrongState("A goal is agreed by the other person.")
+        if by == self.proposed_by or self.client_id not in (by, self.proposed_by):
+            raise WrongState("A goal is agreed between the client and somebody else.")
         self.state, self.agreed_by, self.changed_at = "agreed", by, now()
         self.record(GoalAgreed, goal_id=self.id, client_id=self.client_id, by=by, tell=tell)
 

@@ -170,7 +170,7 @@ def list_grants() -> Any:
     me = who().person_id
     where = {"ended": False, "$or": [{"holder_id": me}, {"subject_id": me}]}
     found, following = page().read(Grant.raw(), where)
-    return {"items": [Grant.read(raw).to_mongo() | {"id": raw["_id"]} for raw in found], "next": following}
+    return {"items": [Grant.read(raw) for raw in found], "next": following}
 
 
 @api.get("/audit")

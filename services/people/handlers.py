@@ -11,7 +11,7 @@ from infra.ids import derived_id
 from infra.store import AlreadyDone
 from schemas.coaching import AssignmentEnded, ClientAssigned
 from schemas.people import RecordSeen
-from schemas.risk import AlertClosed, AlertEscalated, AlertRaised
+from schemas.risk import AlertClosed, AlertEscalated, AlertRaised, AlertWorsened
 from services.people import service
 from services.people.model import Grant
 
@@ -39,8 +39,8 @@ def end_the_care(event: AssignmentEnded) -> None:
     )
 
 
-@service.on(AlertRaised, AlertEscalated)
-def let_those_asked_stand_in(event: AlertRaised | AlertEscalated) -> None:
+@service.on(AlertRaised, AlertWorsened, AlertEscalated)
+def let_those_asked_stand_in(event: AlertRaised | AlertWorsened | AlertEscalated) -> None:
     """Whoever is asked to answer in the coach's place can see whom it is about and talk with them."""
     if event.rung == "coach":
         return
@@ -48,7 +48,7 @@ def let_those_asked_stand_in(event: AlertRaised | AlertEscalated) -> None:
         _once(derived_id(event.alert_id, person_id, "cover"), person_id, event)
 
 
-def _once(grant_id: str, person_id: str, event: AlertRaised | AlertEscalated) -> None:
+def _once(grant_id: str, person_id: str, event: AlertRaised | AlertWorsened | AlertEscalated) -> None:
     try:
         Grant.change(
             grant_id,

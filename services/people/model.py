@@ -167,11 +167,13 @@ class Grant(Aggregate):
     scope = StringField()
     until = DateTimeField()
     ended = BooleanField(default=False)
+    ran_out = BooleanField(default=False)
 
     def give(self, holder_id: str, subject_id: str, scope: str, until: datetime | None = None) -> None:
-        """Issue it. One that has ended stays ended: its end may be heard first."""
-        if self.ended:
+        """Issue it, or again when its time was over. One that was taken back stays so: its end may be heard first."""
+        if self.ended and not self.ran_out:
             return
+        self.ended = self.ran_out = False
         self.holder_id, self.subject_id, self.scope, self.until = holder_id, subject_id, scope, until
         self.record(GrantGiven, grant_id=self.id, holder_id=holder_id, subject_id=subject_id, scope=scope, until=until)
 
@@ -179,10 +181,12 @@ class Grant(Aggregate):
         """Its time is over. Repeating it changes nothing."""
         if not self.ended:
             self.end(self.holder_id, self.subject_id, self.scope)
+            self.ran_out = True
 
     def end(self, holder_id: str, subject_id: str, scope: str) -> None:
         """Take it back."""
-        self.holder_id, self.subject_id, self.scope, self.ended = holder_id, subject_id, scope, True
+        self.holder_id, self.subject_id, self.scope = holder_id, subject_id, scope
+        self.ended, self.ran_out = True, False
         self.record(GrantEnded, grant_id=self.id, holder_id=holder_id, subject_id=subject_id, scope=scope)
 
 

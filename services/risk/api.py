@@ -13,6 +13,7 @@ from schemas import risk as say
 from schemas.crisis import LINES
 from services.risk import rules, service
 from services.risk.model import (
+    RECENT,
     Alert,
     Archive,
     CheckIn,
@@ -47,15 +48,17 @@ def check_in(body: say.NewCheckIn) -> Any:
         if before:
             raise _Repeated
         course.observe(fresh, verdict, ladder)
-        Archive.trim(course)
 
     archived = Archive.find(client_id, body.id)
     if archived is not None:
         return _repeat(archived, print_)
     try:
-        Course.change(client_id, observe, create=True)
+        course = Course.change(client_id, observe, create=True)
     except _Repeated:
         return _repeat(before[0], print_)
+    if len(course.check_ins) > RECENT:
+        # After the commit: what is in the archive has been told, so a repeat that is found there needs nothing more.
+        Course.change(client_id, Archive.trim)
     return _answer(fresh), 201
 
 
@@ -68,14 +71,13 @@ def list_check_ins() -> Any:
     client_id = asked.filters.get("client_id", who().person_id)
     permit(service.grants, client_id, "check-ins")
     course = Course.load(client_id)
-    kept = list(reversed(course.check_ins)) if course else []
-    recent = {check_in.id for check_in in kept}
-    older = Archive.collection().find({"client_id": client_id}).sort("at", -1)
-    kept += [c for raw in older if (c := CheckIn._from_son(raw["check_in"])).id not in recent]
-    if asked.after is not None:
-        ids = [check_in.id for check_in in kept]
-        kept = kept[ids.index(asked.after) + 1 :] if asked.after in ids else []
-    items, following = asked.cut(kept[: asked.limit + 1], lambda check_in: str(check_in.id))
+    recent = list(reversed(course.check_ins)) if course else []
+    after = next((place for place, kept in enumerate(recent) if kept.id == asked.after), None)
+    found = recent if asked.after is None else [] if after is None else recent[after + 1 :]
+    if len(found) <= asked.limit:
+        in_archive = asked.after if after is None else None
+        found = found + Archive.behind(client_id, in_archive, asked.limit + 1 - len(found), but={c.id for c in recent})
+    items, following = asked.cut(found[: asked.limit + 1], lambda check_in: str(check_in.id))
     return {"items": [open_check_in(client_id, item) for item in items], "next": following}
 
 
@@ -91,8 +93,8 @@ def list_alerts() -> Any:
         (course, alert)
         for course in courses({"alerts": {"$elemMatch": mine}})
         for alert in course.alerts
-        if me in alert.told and alert.state == asked.filters.get("state", alert.state)
-        if asked.after is None or alert.id < asked.after
+        if alert.state == asked.filters.get("state", alert.state)
+        if (asked.after is None or alert.id < asked.after) and _is_asked(me, course, alert)
     ]
     found.sort(key=lambda pair: str(pair[1].id), reverse=True)
     items, following = asked.cut(found[: asked.limit + 1], lambda pair: str(pair[1].id))
@@ -186,8 +188,15 @@ def _found(alert_id: str) -> tuple[Course, Alert]:
     if who().person_id == course.id:
         # A client sees what was found at /clients/{id}/risk; the alert is the coaches' working paper.
         raise NotYours(alert_id)
-    permit(service.grants, course.id, "alert", because=who().person_id in alert.told)
+    permit(service.grants, course.id, "alert", because=_is_asked(who().person_id, course, alert))
     return course, alert
+
+
+def _is_asked(person_id: str, course: Course, alert: Alert) -> bool:
+    """Whoever was asked may see it until it is closed; afterwards only with a grant that holds."""
+    if person_id not in alert.told:
+        return False
+    return alert.state != "closed" or service.grants.allows(person_id, course.id)
 
 
 def _act(alert_id: str, act: Callable[[Course], None]) -> Any:

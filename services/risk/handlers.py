@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from infra import telemetry
 from infra.store import keep_newer
@@ -13,12 +14,16 @@ from services.risk.model import Course, courses, ladder_now
 
 @service.on(ClientAssigned)
 def know_the_coach(event: ClientAssigned) -> None:
-    Course.change(event.client_id, lambda course: course.assign(event.coach_id), cause=event.id, create=True)
+    Course.change(
+        event.client_id, lambda course: course.assign(event.assignment_id, event.coach_id), cause=event.id, create=True
+    )
 
 
 @service.on(AssignmentEnded)
 def forget_the_coach(event: AssignmentEnded) -> None:
-    Course.change(event.client_id, lambda course: course.release(event.coach_id), cause=event.id, create=True)
+    Course.change(
+        event.client_id, lambda course: course.release(event.assignment_id, event.coach_id), cause=event.id, create=True
+    )
 
 
 @service.on(CoachWentOnDuty, CoachWentOffDuty)
@@ -31,11 +36,10 @@ def know_who_is_on_duty(event: CoachWentOnDuty | CoachWentOffDuty) -> None:
 def ask_the_next_human(moment: datetime) -> None:
     """Escalate what is overdue. Where two processes race, one commits and the other finds nothing overdue."""
     overdue = {"alerts": {"$elemMatch": {"state": "open", "due_at": {"$lte": moment}}}}
-    late = courses(overdue)
-    ladder = ladder_now() if late else None
-    for course in late:
-        assert ladder is not None
-        Course.change(course.id, lambda latest: latest.escalate(moment, ladder))
+    for course in courses(overdue):
+        # Asked anew for each, because the one before may have given somebody more to do.
+        ladder = ladder_now()
+        Course.change(course.id, partial(Course.escalate, moment=moment, ladder=ladder))
     telemetry.alerts_unrouted.set(
         Course.raw().count_documents({"alerts": {"$elemMatch": {"state": "open", "rung": "nobody"}}})
     )

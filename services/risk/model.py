@@ -6,7 +6,7 @@ One document a client, so that a check-in, what it means and whom it is told to 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,7 +21,7 @@ from mongoengine import (
 )
 
 from infra.ids import new_id
-from infra.store import Aggregate, Raw
+from infra.store import Aggregate, Raw, Store
 from schemas.base import now
 from schemas.risk import (
     AlertAcknowledged,
@@ -70,6 +70,11 @@ class CheckIn(EmbeddedDocument):
     opioids = StringField()
     fingerprint = StringField(required=True)
 
+    def place(self) -> datetime:
+        """Where it stands among the others. A phone whose clock is ahead does not hide the days that follow."""
+        at: datetime = min(self.at, self.received_at)
+        return at
+
 
 class Alert(EmbeddedDocument):
     """An episode in which a human is asked to be in touch."""
@@ -105,7 +110,8 @@ class Course(Aggregate):
             {"fields": ["alerts.due_at"], "sparse": True},
         ],
     }
-    coaches = ListField(StringField())
+    # Each ``{"id", "coach", "ended"}``, the newest first. An ended one stays: its beginning may be heard late.
+    assignments = ListField(DictField())
     check_ins = EmbeddedDocumentListField(CheckIn)
     alerts = EmbeddedDocumentListField(Alert)
 
@@ -113,7 +119,7 @@ class Course(Aggregate):
 
     def observe(self, check_in: CheckIn, verdict: Verdict, ladder: Ladder) -> None:
         """Take a check-in in, and ask a human when it is a bad one. A second bad one joins the alert that is open."""
-        self.check_ins = sorted([*self.check_ins, check_in], key=lambda kept: kept.at)
+        self.check_ins = sorted([*self.check_ins, check_in], key=CheckIn.place)
         self.record(CheckInRecorded, check_in_id=check_in.id, client_id=self.id, band=verdict.band)
         if not worse(verdict.band, "watch"):
             return
@@ -123,13 +129,22 @@ class Course(Aggregate):
         else:
             self._join(alert, check_in, verdict, ladder)
 
-    def assign(self, coach_id: str) -> None:
+    def assign(self, assignment_id: str, coach_id: str) -> None:
         """A coach takes the client on; the newest is asked first."""
-        self.coaches = [coach_id, *(kept for kept in self.coaches if kept != coach_id)]
+        if all(kept["id"] != assignment_id for kept in self.assignments):
+            self.assignments = [{"id": assignment_id, "coach": coach_id, "ended": False}, *self.assignments]
 
-    def release(self, coach_id: str) -> None:
-        """The coach no longer has this client."""
-        self.coaches = [kept for kept in self.coaches if kept != coach_id]
+    def release(self, assignment_id: str, coach_id: str) -> None:
+        """An assignment ends. A coach who has no other is asked no more, and an open alert goes to somebody else."""
+        others = [kept for kept in self.assignments if kept["id"] != assignment_id]
+        self.assignments = [*others, {"id": assignment_id, "coach": coach_id, "ended": True}]
+        alert = self.open_alert()
+        if alert is None or coach_id in self.coaches() or coach_id not in alert.told:
+            return
+        alert.told = [person for person in alert.told if person != coach_id]
+        if alert.rung == "coach" or alert.acknowledged_by == coach_id:
+            alert.state, alert.acknowledged_by, alert.acknowledged_at = "open", None, None
+            alert.rung, alert.due_at = "nobody", now()
 
     # -- what happens to an alert
 
@@ -160,7 +175,7 @@ class Course(Aggregate):
         """
         for alert in self.alerts:
             if alert.state == "open" and alert.due_at is not None and alert.due_at <= moment:
-                rung, asked = _next_rung(alert, ladder, self.coaches)
+                rung, asked = _next_rung(alert, ladder, self.coaches())
                 if rung == "nobody":
                     continue
                 alert.rung, alert.due_at = rung, moment + _clock(alert.band, ladder)
@@ -173,6 +188,10 @@ class Course(Aggregate):
         """The episode that is not over, whether or not somebody is on it."""
         return next((alert for alert in self.alerts if alert.state != "closed"), None)
 
+    def coaches(self) -> list[str]:
+        """The client's own coaches, the newest first."""
+        return list(dict.fromkeys(kept["coach"] for kept in self.assignments if not kept["ended"]))
+
     def alert(self, alert_id: str) -> Alert:
         return next(alert for alert in self.alerts if alert.id == alert_id)
 
@@ -183,7 +202,7 @@ class Course(Aggregate):
 
     def _raise(self, check_in: CheckIn, verdict: Verdict, ladder: Ladder) -> None:
         moment = now()
-        rung, asked = _first_rung(self.coaches, ladder)
+        rung, asked = _first_rung(self.coaches(), ladder)
         alert = Alert(
             id=new_id(),
             band=verdict.band,
@@ -255,6 +274,11 @@ def _union(told: list[str], asked: list[str]) -> list[str]:
     return [*told, *(person for person in asked if person not in told)]
 
 
+def make_indexes(store: Store) -> None:
+    """Safe to repeat."""
+    store.collection("archive").create_index([("client_id", 1), ("at", -1), ("_id", -1)])
+
+
 class Archive:
     """Check-ins that are no longer recent. An older one is kept there before it leaves the course."""
 
@@ -266,6 +290,18 @@ class Archive:
     def find(cls, client_id: str, check_in_id: str) -> CheckIn | None:
         raw = cls.collection().find_one({"_id": f"{client_id}/{check_in_id}"})
         return None if raw is None else CheckIn._from_son(raw["check_in"])
+
+    @classmethod
+    def behind(cls, client_id: str, check_in_id: str | None, most: int, but: set[str]) -> list[CheckIn]:
+        """Up to ``most``, newest first: those older than one of them, or the newest; ``but`` are left out."""
+        where: Raw = {"client_id": client_id, "_id": {"$nin": [f"{client_id}/{id}" for id in but]}}
+        if check_in_id is not None:
+            mark = cls.collection().find_one({"_id": f"{client_id}/{check_in_id}"}, {"at": 1})
+            if mark is None:
+                return []
+            where["$or"] = [{"at": {"$lt": mark["at"]}}, {"at": mark["at"], "_id": {"$lt": mark["_id"]}}]
+        found = cls.collection().find(where).sort([("at", -1), ("_id", -1)]).limit(most)
+        return [CheckIn._from_son(raw["check_in"]) for raw in found]
 
     @classmethod
     def trim(cls, course: Course) -> None:
@@ -312,8 +348,10 @@ def open_check_in(client_id: str, kept: CheckIn) -> Raw:
     }
 
 
-def courses(where: Raw) -> list[Course]:
-    return [Course.read(raw) for raw in Course.raw().find(where, {"outbox": 0, "seen": 0}).limit(1000)]
+def courses(where: Raw) -> Iterator[Course]:
+    """One after the other."""
+    for raw in Course.raw().find(where, {"outbox": 0, "seen": 0}):
+        yield Course.read(raw)
 
 
 def ladder_now() -> Ladder:
@@ -330,3 +368,4 @@ def ladder_now() -> Ladder:
 
 
 service.aggregates = (Course,)
+service.preparations.append(make_indexes)
