@@ -248,6 +248,7 @@ class Phone:
         self.refused: Any = None
         self._http = urllib3.PoolManager(retries=False, timeout=20.0)
         self._socket: socketio.Client | None = None
+        self._wire: Any = None
         self._news = threading.Condition()
 
     def sign_in(self, login: str, password: str = PASSWORD) -> None:
@@ -307,6 +308,7 @@ class Phone:
         except socketio.exceptions.ConnectionError:
             self.disconnect()
             raise
+        self._wire = self._socket.eio.ws
         until(lambda: len(self.told) > before, "the first word after connecting")
         return self
 
@@ -314,8 +316,12 @@ class Phone:
         """Close the socket, if there is one."""
         if self._socket is not None:
             self._socket.disconnect()
-            self._socket.eio.http and self._socket.eio.http.close()
-            self._socket = None
+            # The library leaves open what the other side hung up.
+            for wire in {self._wire, self._socket.eio.ws} - {None}:
+                wire.shutdown()
+            if self._socket.eio.http is not None:
+                self._socket.eio.http.close()
+            self._socket = self._wire = None
 
     @property
     def connected(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import argon2
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from pymongo import MongoClient
 
 from infra.access import Tokens
 from infra.ids import new_id
@@ -36,6 +36,8 @@ SECRET = "a secret of the tests, forty characters."
 VAULT_KEY = bytes(range(32))
 
 E = TypeVar("E", bound=Event)
+# A response of werkzeug, whose JSON a test looks into as it likes.
+Answer = Any
 _prefixes = (f"t{number}_" for number in itertools.count())
 
 
@@ -72,19 +74,19 @@ class Caller:
         self.id = id
         self.role = role
 
-    def get(self, path: str, **options: Any) -> TestResponse:
+    def get(self, path: str, **options: Any) -> Answer:
         return self.ask("GET", path, None, **options)
 
-    def post(self, path: str, body: Any = None, **options: Any) -> TestResponse:
+    def post(self, path: str, body: Any = None, **options: Any) -> Answer:
         return self.ask("POST", path, body, **options)
 
-    def put(self, path: str, body: Any = None, **options: Any) -> TestResponse:
+    def put(self, path: str, body: Any = None, **options: Any) -> Answer:
         return self.ask("PUT", path, body, **options)
 
-    def patch(self, path: str, body: Any = None, **options: Any) -> TestResponse:
+    def patch(self, path: str, body: Any = None, **options: Any) -> Answer:
         return self.ask("PATCH", path, body, **options)
 
-    def ask(self, method: str, path: str, body: Any = None, headers: Raw | None = None, **options: Any) -> TestResponse:
+    def ask(self, method: str, path: str, body: Any = None, headers: Raw | None = None, **options: Any) -> Answer:
         """One request. ``path`` is that of the contract, without ``/v1``."""
         owner = owner_of(path.split("?")[0].strip("/"))
         assert owner is not None, f"nobody owns {path}"
@@ -127,10 +129,12 @@ class World:
         self._witness.close()
         for worker in self._workers:
             worker.close()
-        for service in self.services.values():
-            service.store.client.drop_database(service.store.records.name)
-            service.store.client.drop_database(service.store.keys.name)
-            service.store.close()
+        # Over a connection of its own, because a test may have closed those of the services.
+        with MongoClient[Raw](self.settings.store_url) as client:
+            for service in self.services.values():
+                client.drop_database(service.store.records.name)
+                client.drop_database(service.store.keys.name)
+                service.store.close()
         self.log.close()
 
     # -- who is there

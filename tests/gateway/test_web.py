@@ -1,0 +1,471 @@
+"""The phone app and the coach's desk in a real browser, against the whole system."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from infra.runner import answers
+from tests.app import PASSWORD, App, running, until
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+MISSING = (
+    "Chromium is not installed"
+    if CHROMIUM is None
+    else "playwright is not installed"
+    if importlib.util.find_spec("playwright") is None
+    else None
+)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1200, "height": 800}
+
+# Every control that a person cannot know the name of without seeing it.
+UNNAMED_CONTROLS = """() => [...document.querySelectorAll("input, select, textarea, button, a")]
+    .filter((one) => one.offsetParent !== null)
+    .filter((one) => !(one.labels?.length || one.getAttribute("aria-label") || one.textContent.trim()))
+    .map((one) => one.outerHTML)"""
+
+# Words whose colour is too close to what is behind them, by the formula of WCAG 2; disabled controls are exempt there.
+PALE_WORDS = """() => {
+    const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = (colour) => numbers(colour).slice(0, 3).map((one) => one / 255)
+        .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = getComputedStyle(at).backgroundColor;
+            if ((numbers(colour)[3] ?? 1) > 0) return colour;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    const isWords = (node) => node.nodeType === 3 && node.textContent.trim();
+    const hasWords = (element) => [...element.childNodes].some(isWords);
+    return [...document.body.querySelectorAll("*")]
+        .filter((one) => one.offsetParent !== null && hasWords(one) && !one.closest(":disabled"))
+        .map((one) => {
+            const pair = [light(getComputedStyle(one).color), light(behind(one))].sort((a, b) => b - a);
+            return [one.textContent.trim().slice(0, 40), (pair[0] + 0.05) / (pair[1] + 0.05)];
+        })
+        .filter(([, contrast]) => contrast < 4.5);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, with a profile that is thrown away."""
+    if MISSING is not None:
+        if os.environ.get("ALONGSIDE_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"ALONGSIDE_REQUIRE_BROWSER=1, but {MISSING}")
+        pytest.skip(MISSING)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def app(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app whose parts come back when they die; not started where there is no browser to look at it."""
+    assert browser.is_connected()
+    with running(tmp_path_factory.mktemp("web"), restart=True) as app:
+        yield app
+
+
+OpenPage = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any, app: App) -> Iterator[OpenPage]:
+    """Opens the page as a person of its own, and fails the test when the page threw or broke its own content policy."""
+    # A test before this one may have killed a part.
+    until(lambda: answers(f"{app.url}/readyz"), "the gateway is there")
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def open_one(size: dict[str, int], **options: Any) -> Any:
+        contexts.append(browser.new_context(viewport=size, **options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: "Content Security Policy" in said.text and wrong.append(said.text))
+        page.goto(f"{app.url}/app/")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def sign_in(page: Any, login: str) -> Any:
+    page.get_by_label("Your sign-in name").fill(login)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+    return page
+
+
+def new_couple(app: App) -> tuple[str, str]:
+    """The sign-in names of a new client, called Robin, and of Robin's new coach, called Kim."""
+    client, coach = app.enrol("client", display_name="Robin"), app.enrol("coach", display_name="Kim")
+    app.assign(client, coach)
+    logins = (f"client-{client.id}", f"coach-{coach.id}")
+    app.hang_up()
+    return logins
+
+
+def say_that_today_is_rough(page: Any) -> None:
+    page.get_by_label("How strong is the craving?").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.get_by_label("A note for your coach").fill("Friday is hard")
+    page.get_by_role("button", name="Check in").click()
+    page.get_by_role("heading", name="A hard day").wait_for()
+
+
+def write(page: Any, to: str, words: str) -> None:
+    page.get_by_label(f"Write to {to}").fill(words)
+    page.get_by_role("button", name="Send").click()
+
+
+def messages(page: Any) -> list[str]:
+    """What the conversation shows, in order, without who said it and when."""
+    return [item.split(": ", 1)[1] for item in page.locator(".messages li p").all_text_contents()]
+
+
+def test_a_bad_day_appears_on_the_coachs_desk_without_a_reload_and_the_two_chat(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    kim = sign_in(open_page(DESK), coach)
+    kim.get_by_text("Nobody is waiting for you now.").wait_for()
+    robin = sign_in(open_page(PHONE), client)
+
+    say_that_today_is_rough(robin)
+
+    alert = kim.locator(".alert", has_text="Robin")
+    alert.get_by_text("Craving is strong today").wait_for()
+    assert kim.title() == "(1) Alongside"
+    alert.get_by_role("button", name="I am on it").click()
+    alert.get_by_text("You are on it").wait_for()
+    alert.get_by_role("button", name="Write").click()
+    write(kim, "Robin", "I saw it. I am here.")
+    robin.get_by_role("button", name="Talk").click()
+    robin.get_by_text("I saw it. I am here.").wait_for()
+    write(robin, "Kim", "Thank you")
+    kim.locator(".theirs", has_text="Thank you").wait_for()
+    robin.locator(".mine", has_text="Thank you").get_by_text("Read").wait_for()
+    alert.get_by_label("How it ended").select_option("talked")
+    alert.get_by_role("button", name="Close").click()
+    kim.get_by_text("Nobody is waiting for you now.").wait_for()
+    assert kim.title() == "Alongside"
+
+
+def test_a_message_typed_while_the_gateway_is_away_arrives_once_and_in_order(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    robin = sign_in(open_page(PHONE), client)
+    kim = sign_in(open_page(DESK), coach)
+    robin.get_by_role("button", name="Talk").click()
+    write(robin, "Kim", "before")
+    robin.locator(".mine", has_text="before").get_by_text("Sent").wait_for()
+    kim.get_by_role("button", name="Robin").click()
+    kim.get_by_text("before").wait_for()
+
+    app.part("gateway").kill()
+    robin.get_by_text("Connecting again").wait_for()
+    write(robin, "Kim", "while it was away")
+    write(robin, "Kim", "and after that")
+    assert "while it was away" in robin.evaluate("JSON.stringify({...localStorage})")
+
+    kim.get_by_text("and after that").wait_for(timeout=60_000)
+    robin.locator(".mine", has_text="and after that").get_by_text("Sent").or_(
+        robin.locator(".mine", has_text="and after that").get_by_text("Read")
+    ).wait_for(timeout=60_000)
+    said = ["before", "while it was away", "and after that"]
+    assert messages(kim) == said
+    assert messages(robin) == said
+    assert robin.evaluate("localStorage.length") == 0
+    phone = app.phone(client)
+    talk = phone.get("/v1/conversations").body["items"][0]["id"]
+    assert [one["text"] for one in phone.get(f"/v1/conversations/{talk}/messages").body["items"]] == said
+
+
+def test_an_unsent_message_outlives_the_page_and_is_sent_when_it_is_opened_again(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    robin = sign_in(open_page(PHONE), client)
+    robin.get_by_role("button", name="Talk").click()
+    robin.get_by_label("Write to Kim").wait_for()
+    robin.context.set_offline(True)
+    # The browser keeps a socket open when it goes offline; the part behind it has to go away too.
+    app.part("gateway").kill()
+    robin.get_by_text("Connecting again").wait_for()
+    write(robin, "Kim", "typed in a tunnel")
+    robin.locator(".mine", has_text="typed in a tunnel").get_by_text("Sending").wait_for()
+    until(lambda: answers(f"{app.url}/readyz"), "the gateway came back")
+
+    robin.context.set_offline(False)
+    robin.reload()
+
+    kim = app.phone(coach)
+    until(lambda: kim.get("/v1/conversations").body["items"], "the conversation is there")
+    talk = kim.get("/v1/conversations").body["items"][0]["id"]
+    found = until(lambda: kim.get(f"/v1/conversations/{talk}/messages").body["items"], "the message arrived")
+    assert [one["text"] for one in found] == ["typed in a tunnel"]
+
+
+def test_a_check_in_made_while_its_service_is_away_is_sent_once_it_is_back(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    robin = sign_in(open_page(PHONE), client)
+    robin.get_by_role("heading", name="How is today?").wait_for()
+    app.part("risk").kill()
+
+    say_that_today_is_rough(robin)
+
+    assert len(app.phone(client).get("/v1/check-ins").body["items"]) == 1
+    alerts = app.phone(coach).get("/v1/alerts?state=open").body["items"]
+    assert len(alerts) == 1
+
+
+def test_help_is_there_before_anybody_signs_in_and_when_every_service_is_away(open_page: OpenPage) -> None:
+    page = open_page(PHONE)
+    page.route("**/v1/**", lambda route: route.abort())
+    page.reload()
+
+    page.get_by_text("Help now").click()
+
+    assert page.get_by_role("link", name="Call 988").get_attribute("href") == "tel:988"
+    assert page.get_by_role("link", name="Text 741741").get_attribute("href") == "sms:741741"
+    assert page.get_by_role("link", name="Call 116 123").is_visible()
+
+
+def test_help_shows_the_lines_of_the_operators_region_when_the_server_answers(app: App, open_page: OpenPage) -> None:
+    page = open_page(PHONE)
+
+    page.get_by_text("Help now").click()
+    page.get_by_role("link", name="Call 116 123").wait_for(state="hidden")
+
+    shown = page.locator("#lines li span").all_text_contents()
+    assert shown == [line["name"] for line in app.stranger().get("/v1/crisis-lines").body["items"]]
+
+
+def test_help_needs_no_script(open_page: OpenPage) -> None:
+    page = open_page(PHONE, java_script_enabled=False)
+
+    page.get_by_text("Help now").click()
+
+    assert page.get_by_role("link", name="Call 988").is_visible()
+
+
+def test_a_lapse_is_answered_with_kind_words_and_with_numbers_to_call(app: App, open_page: OpenPage) -> None:
+    client, _ = new_couple(app)
+    page = sign_in(open_page(PHONE), client)
+    page.get_by_text("Say more, if you like").click()
+    page.get_by_label("A lapse?").fill("heroin")
+    page.get_by_label("How strong is the craving?").focus()
+    page.keyboard.press("End")
+    page.get_by_role("button", name="Check in").click()
+
+    page.get_by_role("heading", name="A very hard day").wait_for()
+    assert page.get_by_text("After a break, the same amount can be too much").is_visible()
+    assert page.locator("main").get_by_role("link", name="Call 988").is_visible()
+
+
+def test_a_check_in_says_only_what_was_answered(app: App, open_page: OpenPage) -> None:
+    client, _ = new_couple(app)
+    page = sign_in(open_page(PHONE), client)
+    assert page.get_by_role("button", name="Check in").is_disabled()
+    page.get_by_label("How strong is the craving?").focus()
+    page.keyboard.press("Home")
+    page.get_by_role("button", name="Check in").click()
+    page.get_by_role("heading", name="A steady day").wait_for()
+
+    kept = app.phone(client).get("/v1/check-ins").body["items"][0]
+    said = {name for name, value in kept.items() if value not in (None, [])}
+    assert said == {"id", "at", "client_id", "band", "craving"}
+    assert kept["craving"] == 0
+
+
+def test_a_goal_is_proposed_by_one_and_agreed_by_the_other(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    kim = sign_in(open_page(DESK), coach)
+    kim.get_by_role("button", name="Robin").click()
+    kim.get_by_text("No goals yet").wait_for()
+    robin = sign_in(open_page(PHONE), client)
+    robin.get_by_role("button", name="Goals").click()
+    robin.get_by_label("A goal").fill("Walk by the river")
+    robin.get_by_role("button", name="Propose").click()
+
+    kim.get_by_text("Walk by the river").wait_for()
+    kim.get_by_role("button", name="Agree").click()
+
+    robin.get_by_role("button", name="I did it").click()
+    robin.get_by_text("Well done").wait_for()
+    assert app.phone(client).get("/v1/goals").body["items"][0]["state"] == "completed"
+
+
+def test_a_coach_goes_on_duty_and_a_client_reaches_whoever_is_there(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    kim = sign_in(open_page(DESK), coach)
+    kim.get_by_role("switch", name="On duty").click()
+    until(lambda: kim.get_by_role("switch").get_attribute("aria-checked") == "true", "on duty")
+    until(lambda: app.phone(coach).get("/v1/me/availability").body["on_duty"], "coaching knows")
+    robin = sign_in(open_page(PHONE), client)
+    robin.get_by_role("button", name="Talk").click()
+    robin.get_by_role("button", name="Whoever is on duty").click()
+    write(robin, "the coach on duty", "Is somebody there?")
+
+    kim.get_by_role("button", name="while on duty").click()
+    kim.get_by_text("Is somebody there?").wait_for()
+
+
+def test_an_alert_that_nobody_answered_appears_on_the_supervisors_desk(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with running(tmp_path_factory.mktemp("late"), alert_seconds_high="1") as app:
+        page = browser.new_page(viewport=DESK)
+        page.goto(f"{app.url}/app/")
+        sign_in(page, "ines")
+        app.phone("maya").post("/v1/check-ins", {"id": "rough", "craving": 9})
+
+        page.get_by_role("button", name="I am on it").click()
+
+        page.get_by_text("You are on it").wait_for()
+        assert app.phone("ines").get("/v1/alerts?state=acknowledged").body["items"][0]["rung"] == "supervisor"
+        page.close()
+
+
+def test_nothing_of_a_person_is_left_in_the_address_the_title_or_the_browser(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    robin = sign_in(open_page(PHONE), client)
+    say_that_today_is_rough(robin)
+    robin.get_by_role("button", name="Talk").click()
+    write(robin, "Kim", "some words of mine")
+    robin.locator(".mine", has_text="some words").get_by_text("Sent").wait_for()
+
+    assert robin.url == f"{app.url}/app/"
+    assert robin.title() == "Alongside"
+    assert robin.evaluate("localStorage.length") == 0
+    kept = robin.evaluate("JSON.stringify({...sessionStorage})")
+    for word in ("Robin", "Kim", client, coach, "words of mine", "Friday", "craving"):
+        assert word not in kept
+
+
+def test_leaving_the_page_goes_elsewhere_at_once_and_the_way_back_shows_nothing(app: App, open_page: OpenPage) -> None:
+    client, _ = new_couple(app)
+    robin = open_page(PHONE)
+    robin.context.route("https://**/*", lambda route: route.fulfill(body="the weather", content_type="text/plain"))
+    sign_in(robin, client)
+
+    robin.get_by_role("button", name="Leave this page").click()
+    robin.get_by_text("the weather").wait_for()
+
+    assert "alongside" not in robin.title().lower()
+    robin.goto(f"{app.url}/app/")
+    robin.get_by_role("heading", name="Welcome").wait_for()
+
+
+def test_words_of_a_person_are_shown_as_words_and_never_as_markup(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    words = "<img src=x onerror=\"document.title='gone'\"><b>hi</b>"
+    robin, kim = app.phone(client), app.phone(coach)
+    talk = app.talk(robin, kim)
+    robin.post(f"/v1/conversations/{talk}/messages", {"client_message_id": "m", "text": words})
+    desk = sign_in(open_page(DESK), coach)
+
+    desk.get_by_role("button", name="Robin").click()
+
+    desk.get_by_text("<b>hi</b>").wait_for()
+    assert desk.title() == "Alongside"
+
+
+def test_a_session_goes_on_when_the_access_token_ends(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with running(tmp_path_factory.mktemp("short"), token_seconds="8") as app:
+        page = browser.new_page(viewport=PHONE)
+        renewed: list[int] = []
+        page.on("response", lambda answer: answer.url.endswith("/auth/refresh") and renewed.append(answer.status))
+        page.goto(f"{app.url}/app/")
+        sign_in(page, "maya")
+        page.get_by_role("button", name="Talk").click()
+        page.get_by_label("Write to Sam").wait_for()
+        until(lambda: page.evaluate("1") and len(renewed) >= 2, "renewed twice")
+
+        write(page, "Sam", "still here")
+
+        page.locator(".mine", has_text="still here").get_by_text("Sent").wait_for()
+        assert set(renewed) == {200}
+        page.close()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_every_view_can_be_read_named_and_held_in_one_hand(app: App, open_page: OpenPage, colours: str) -> None:
+    client, coach = new_couple(app)
+    robin, kim = open_page(PHONE, color_scheme=colours), open_page(PHONE, color_scheme=colours)
+
+    def check(page: Any) -> None:
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+        assert page.evaluate(UNNAMED_CONTROLS) == []
+        assert page.evaluate(PALE_WORDS) == []
+
+    robin.get_by_text("Help now").click()
+    check(robin)
+    robin.get_by_text("Help now").click()
+    sign_in(robin, client)
+    robin.get_by_text("Say more, if you like").click()
+    check(robin)
+    robin.get_by_text("Say more, if you like").click()
+    say_that_today_is_rough(robin)
+    check(robin)
+    robin.get_by_role("button", name="Talk").click()
+    write(robin, "Kim", "https://a-very-long-word-without-any-place-to-break-it-into-two-lines-of-a-phone.example")
+    robin.locator(".mine").get_by_text("Sent").wait_for()
+    check(robin)
+    sign_in(kim, coach)
+    kim.get_by_role("button", name="I am on it").wait_for()
+    check(kim)
+    kim.get_by_role("button", name="Write", exact=True).click()
+    kim.get_by_text("a-very-long-word").wait_for()
+    check(kim)
+
+
+def test_a_client_can_do_everything_with_the_keyboard(app: App, open_page: OpenPage) -> None:
+    client, _ = new_couple(app)
+    page = open_page(PHONE)
+
+    def press_until(name: str, key: str = "Tab") -> None:
+        for _ in range(40):
+            focused = "document.activeElement.labels?.[0]?.textContent || document.activeElement.textContent"
+            if (page.evaluate(focused) or "").strip().startswith(name):
+                return
+            page.keyboard.press(key)
+        pytest.fail(f"{name} cannot be reached with {key}")
+
+    press_until("Help now")
+    page.keyboard.press("Enter")
+    assert page.get_by_role("link", name="Call 988").is_visible()
+    press_until("Your sign-in name")
+    page.keyboard.type(client)
+    press_until("Password")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="How is today?").wait_for()
+    press_until("How strong is the craving?")
+    page.keyboard.press("ArrowRight")
+    press_until("Check in")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="A bit harder today").or_(
+        page.get_by_role("heading", name="A steady day")
+    ).wait_for()

@@ -1,1 +1,0 @@
-from tests.kafka import kafka_broker as kafka_broker

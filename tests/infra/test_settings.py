@@ -1,0 +1,182 @@
+"""What an operator sets: read once, all mistakes at once, and nothing unsafe in production."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+import pytest
+
+from infra.settings import BadSettings, read_settings
+
+KEY = base64.b64encode(bytes(32)).decode()
+GOOD = {
+    "STORE_URL": "mongodb://127.0.0.1:27017/",
+    "LOG_URL": "sqlite:///tmp/log.sqlite",
+    "SECRET": "x" * 32,
+    "VAULT_KEY": KEY,
+}
+SAFE = {
+    **GOOD,
+    "ENV": "production",
+    "LOG_URL": "kafka://one:9092,two:9092",
+    "PUBLIC_URL": "https://alongside.example",
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("ALONGSIDE_") or name == "FIREBASE_AUTH_EMULATOR_HOST":
+            monkeypatch.delenv(name)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(f"ALONGSIDE_{name}", value)
+
+
+def problems(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> list[str]:
+    given(monkeypatch, values)
+    with pytest.raises(BadSettings) as refused:
+        read_settings()
+    assert str(refused.value) == "\n".join(refused.value.problems)
+    return refused.value.problems
+
+
+def test_the_least_that_must_be_set_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, GOOD)
+    settings = read_settings()
+    assert settings.env == "embedded"
+    assert settings.vault_key == bytes(32)
+    assert settings.listen == ("127.0.0.1", 8000)
+    assert settings.alert_seconds == {"urgent": 300, "high": 1800}
+    assert settings.rate_limits is True
+    assert settings.peers == {}
+    assert (settings.firebase_credentials, settings.fcm_endpoint) == (None, None)
+
+
+def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(
+        monkeypatch,
+        {
+            **GOOD,
+            "ENV": "test",
+            "STORE_PREFIX": "x_",
+            "PEERS": "people=http://127.0.0.1:1,risk=http://127.0.0.1:2",
+            "LISTEN": "0.0.0.0:9000",
+            "RATE_LIMITS": "off",
+            "ALERT_SECONDS_URGENT": "1",
+            "TOKEN_SECONDS": "60",
+            "REGION": "GB",
+            "FCM_ENDPOINT": "http://127.0.0.1:9",
+        },
+    )
+    settings = read_settings()
+    assert (settings.env, settings.store_prefix, settings.region) == ("test", "x_", "GB")
+    assert settings.peers == {"people": "http://127.0.0.1:1", "risk": "http://127.0.0.1:2"}
+    assert settings.listen == ("0.0.0.0", 9000)
+    assert settings.rate_limits is False
+    assert settings.alert_seconds["urgent"] == 1
+    assert settings.token_seconds == 60
+    assert settings.fcm_endpoint == "http://127.0.0.1:9"
+
+
+def test_nothing_set_names_everything_that_is_missing_and_no_secret_has_a_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = "\n".join(problems(monkeypatch, {}))
+    for name in GOOD:
+        assert f"ALONGSIDE_{name}" in found
+
+
+def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "ENV": "staging",
+        "STORE_URL": "postgres://x",
+        "LOG_URL": "redis://x",
+        "SECRET": "short",
+        "VAULT_KEY": "not base64!",
+        "PUBLIC_URL": "ftp://x",
+        "LISTEN": "nowhere",
+        "RATE_LIMITS": "maybe",
+        "ALERT_SECONDS_HIGH": "0",
+        "TOKEN_SECONDS": "soon",
+        "REGION": "XX",
+    }
+    found = problems(monkeypatch, wrong)
+    assert sorted(problem.split(":")[0] for problem in found) == sorted(f"ALONGSIDE_{name}" for name in wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VAULT_KEY", ""),
+        ("VAULT_KEY", base64.b64encode(bytes(31)).decode()),
+        ("VAULT_KEY", base64.b64encode(bytes(33)).decode()),
+        ("SECRET", "x" * 31),
+        ("STORE_URL", ""),
+        ("STORE_URL", "mongodb://"),
+        ("LISTEN", ":8000"),
+        ("LISTEN", "127.0.0.1:99999"),
+        ("LISTEN", "127.0.0.1:²"),
+        ("LISTEN", "127.0.0.1:-1"),
+        ("TOKEN_SECONDS", "0"),
+        ("TOKEN_SECONDS", "1e3"),
+        ("PEERS", "people"),
+    ],
+)
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    (problem,) = problems(monkeypatch, {**GOOD, name: value})
+    assert problem.startswith(f"ALONGSIDE_{name}: ")
+
+
+@pytest.mark.parametrize("name", ["SECRET", "VAULT_KEY"])
+def test_a_wrong_secret_is_not_repeated_in_what_is_said_of_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (problem,) = problems(monkeypatch, {**GOOD, name: "hush-hush"})
+    assert "hush-hush" not in problem
+
+
+def test_production_takes_what_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, SAFE)
+    assert read_settings().env == "production"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LOG_URL", "sqlite:///tmp/log.sqlite"),
+        ("FCM_ENDPOINT", "http://127.0.0.1:9"),
+        ("FIREBASE_EMULATOR", "127.0.0.1:9099"),
+        ("RATE_LIMITS", "off"),
+        ("PUBLIC_URL", "http://alongside.example"),
+    ],
+)
+def test_production_refuses_what_is_fine_only_on_ones_own_machine(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    (problem,) = problems(monkeypatch, {**SAFE, name: value})
+    assert problem.startswith(f"ALONGSIDE_{name}: ")
+
+
+def test_production_refuses_the_default_public_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems(monkeypatch, {name: value for name, value in SAFE.items() if name != "PUBLIC_URL"})
+    assert problem.startswith("ALONGSIDE_PUBLIC_URL: ")
+
+
+def test_production_refuses_the_emulator_that_firebase_itself_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    (problem,) = problems(monkeypatch, SAFE)
+    assert problem.startswith("FIREBASE_AUTH_EMULATOR_HOST: ")
+
+
+def test_outside_production_all_of_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {**GOOD, "FCM_ENDPOINT": "http://x", "FIREBASE_EMULATOR": "x:1", "RATE_LIMITS": "off"})
+    assert read_settings().firebase_emulator == "x:1"
+
+
+def test_settings_do_not_change_once_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, GOOD)
+    settings = read_settings()
+    with pytest.raises(AttributeError):
+        settings.env = "production"  # type: ignore[misc]
