@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
-from gevent.queue import Queue
+from gevent.queue import Empty, Queue
 
 from gateway.chat_store import ChatStore, Draft, as_written
 from infra import telemetry
@@ -29,6 +29,9 @@ log_line = telemetry.logger("chat")
 BATCH = 128
 WAITING_MOST = 10_000
 GIVE_UP_SECONDS = 5.0
+# A write whose answer never came may land as long as a connection to the store lives, and this is longer.
+UNTOLD_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 1.0
 REMEMBERED = 20_000
 # The log tells of every change; this only bounds how long a process that cannot hear it goes on as before.
 GRANT_REMEMBERED_SECONDS = 60.0
@@ -94,6 +97,11 @@ class Waiting:
     draft: Draft
     done: Callable[[Raw | None, bool, Refused | None], None]
     since: float = field(default_factory=time.monotonic)
+    answered: bool = False
+
+    def answer(self, message: Raw | None, new: bool = False, refusal: Refused | None = None) -> None:
+        self.answered = True
+        self.done(message, new, refusal)
 
 
 class Chat:
@@ -109,6 +117,10 @@ class Chat:
         self._last: OrderedDict[str, int] = OrderedDict()
         self._known: OrderedDict[str, Raw] = OrderedDict()
         self._granted: dict[tuple[str, str], float] = {}
+        # By conversation, sender and client message id of what may be stored without anybody having been told.
+        self._untold: dict[str, set[tuple[str, str]]] = {}
+        self._untold_until = self._look_again = 0.0
+        self._writing = False
         self._writer = gevent.spawn(self._write_for_ever)
 
     # -- who may
@@ -204,19 +216,36 @@ class Chat:
         draft = Draft(conversation_id, conversation["owner"], person.person_id, client_message_id, text)
         self._queue.put(Waiting(draft, done))
 
+    @property
+    def behind(self) -> bool:
+        """Whether something may be stored that nobody was told of."""
+        return bool(self._untold)
+
     def drain(self, seconds: float) -> None:
-        """Wait until what was queued is written, for at most ``seconds``."""
+        """Wait until what was queued is written and told, for at most ``seconds``."""
         with gevent.Timeout(seconds, False):
-            while not self._queue.empty():
+            while self._writing or not self._queue.empty():
                 gevent.sleep(0.01)
 
     def _write_for_ever(self) -> None:
         while True:
-            batch = [self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            batch = self._gather()
+            self._writing = True
             while batch:
                 batch = self._write(batch)
+            if self._untold and time.monotonic() >= self._look_again:
+                self._look_for_the_untold()
+            self._writing = False
+
+    def _gather(self) -> list[Waiting]:
+        """What has queued up, waited for; or nothing, when it is time to look for the untold."""
+        try:
+            batch = [self._queue.get(timeout=LOOK_AGAIN_SECONDS if self._untold else None)]
+        except Empty:
+            return []
+        while len(batch) < BATCH and not self._queue.empty():
+            batch.append(self._queue.get_nowait())
+        return batch
 
     def _write(self, batch: list[Waiting]) -> list[Waiting]:
         """Write a batch; returns what still has to be written."""
@@ -226,11 +255,12 @@ class Chat:
             # Nobody knows how much of it was written: the numbers are read again, and repeats find themselves.
             log_line.warning("store_away", waiting=len(batch), why=type(error).__name__)
             self._last.clear()
-            left = self._without_the_late(batch)
+            left = self._without_the_late([waiting for waiting in batch if not waiting.answered])
             gevent.sleep(0.1 if left else 0)
             return self._without_the_stored(left)
 
     def _number_and_insert(self, batch: list[Waiting]) -> list[Waiting]:
+        self._tell_the_untold({waiting.draft.conversation_id for waiting in batch})
         sealed = []
         ready = []
         for waiting in batch:
@@ -238,7 +268,7 @@ class Chat:
                 sealed.append(self._store.seal(waiting.draft))
                 ready.append(waiting)
             except Erased:
-                waiting.done(None, False, Refused(*NOT_FOUND))
+                waiting.answer(None, refusal=Refused(*NOT_FOUND))
         for document in sealed:
             document["seq"] = self._next_seq(document["c"])
         count, met_duplicate = self._store.insert(sealed) if sealed else (0, False)
@@ -260,14 +290,16 @@ class Chat:
             # It met itself: the driver tried again, because the answer to the first try was lost.
             self._tell(left[:1], [before])
         else:
-            left[0].done(self._store.shown(before), False, None)
+            left[0].answer(self._store.shown(before))
         return left[1:]
 
     def _without_the_late(self, batch: list[Waiting]) -> list[Waiting]:
         cut = time.monotonic() - GIVE_UP_SECONDS
         for waiting in batch:
             if waiting.since < cut:
-                waiting.done(None, False, Refused(*AWAY))
+                waiting.answer(None, refusal=Refused(*AWAY))
+                draft = waiting.draft
+                self._keep_untold(draft.conversation_id, draft.sender_id, draft.client_message_id)
         return [waiting for waiting in batch if waiting.since >= cut]
 
     def _without_the_stored(self, batch: list[Waiting]) -> list[Waiting]:
@@ -297,13 +329,56 @@ class Chat:
         by_conversation: dict[str, list[Raw]] = {}
         for one, document in zip(waiting, documents, strict=True):
             message = as_written(document, one.draft.text)
-            one.done(message, True, None)
+            one.answer(message, new=True)
             by_conversation.setdefault(document["c"], []).append(message)
         telemetry.messages.inc(len(documents))
         for conversation_id, new in by_conversation.items():
-            conversation = self.conversation(conversation_id)
-            assert conversation is not None
-            self._stored(conversation, new)
+            try:
+                self._spread(conversation_id, new)
+            except STORE_DOWN:
+                for message in new:
+                    self._keep_untold(conversation_id, message["sender_id"], message["client_message_id"])
+
+    def _spread(self, conversation_id: str, new: list[Raw]) -> None:
+        conversation = self.conversation(conversation_id)
+        assert conversation is not None
+        self._stored(conversation, new)
+
+    # -- what the store may have without anybody having been told
+
+    def _keep_untold(self, conversation_id: str, sender_id: str, client_message_id: str) -> None:
+        self._untold.setdefault(conversation_id, set()).add((sender_id, client_message_id))
+        self._untold_until = time.monotonic() + UNTOLD_SECONDS
+
+    def _tell_the_untold(self, conversation_ids: Iterable[str]) -> None:
+        """Tell what turns out to be stored, before anything newer of its conversation. Raises one of ``STORE_DOWN``."""
+        for conversation_id in self._untold.keys() & set(conversation_ids):
+            keys = self._untold[conversation_id]
+            for document in self._store.by_client_ids(conversation_id, [id for _, id in keys]):
+                key = (document["sender"], document["cmid"])
+                if key in keys:
+                    self._tell_late(document)
+                    keys.discard(key)
+            if not keys:
+                del self._untold[conversation_id]
+
+    def _tell_late(self, document: Raw) -> None:
+        try:
+            self._spread(document["c"], [self._store.shown(document)])
+        except Erased:
+            # The words went with the person's key: there is nothing left to tell.
+            log_line.info("erased_before_told", message_id=document["_id"])
+
+    def _look_for_the_untold(self) -> None:
+        self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
+        try:
+            self._tell_the_untold(list(self._untold))
+        except STORE_DOWN as error:
+            log_line.warning("store_away", untold=len(self._untold), why=type(error).__name__)
+            self._untold_until = time.monotonic() + UNTOLD_SECONDS
+        if time.monotonic() > self._untold_until:
+            # Each was looked for as long as its write could still land, so the store never got it.
+            self._untold.clear()
 
 
 def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:

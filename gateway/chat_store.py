@@ -176,6 +176,11 @@ class ChatStore:
         """The message that a phone sent under this id before."""
         return self._messages.find_one({"c": conversation_id, "sender": sender_id, "cmid": client_message_id})
 
+    def by_client_ids(self, conversation_id: str, client_message_ids: list[str]) -> list[Raw]:
+        """Ascending, those of a conversation that phones sent under these ids, whoever sent them."""
+        found = self._messages.find({"c": conversation_id, "cmid": {"$in": client_message_ids}})
+        return list(found.sort("seq", ASCENDING))
+
     def after(self, conversation_id: str, seq: int, limit: int) -> list[Raw]:
         """Ascending, those above ``seq``."""
         found = self._messages.find({"c": conversation_id, "seq": {"$gt": seq}}).sort("seq", ASCENDING)

@@ -478,7 +478,8 @@ class Live:
                     attempt += 1
                     log_line.warning("log_away", why=type(error).__name__)
                     gevent.sleep(backoff(attempt))
-            self._telling = events[-1].at
+            if not self.chat.behind:
+                self._telling = events[-1].at
             self._telling_now = False
 
     def note_activity(self) -> None:
@@ -495,7 +496,8 @@ class Live:
         started = False
         while True:
             try:
-                told_until = self._telling if self._telling_now or not self._news.empty() else now()
+                busy = self._telling_now or self.chat.behind or not self._news.empty()
+                told_until = self._telling if busy else now()
                 self._pulses.update_one(
                     {"_id": self.id}, {"$set": {"at": now(), "told_until": id_at(told_until - TOLD_SLACK)}}, upsert=True
                 )
