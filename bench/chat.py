@@ -17,7 +17,7 @@ from bench.check_in import Couple
 from bench.load import Phone, Plan, Result, run
 from bench.ready import Product, Row, cpu_seconds, pss
 from infra.ids import new_id
-from infra.runner import free_port
+from infra.runner import reserve_port
 
 BATCH = 32
 SEALED_TEXT = b"\x01" * 229
@@ -26,7 +26,8 @@ SEALED_TEXT = b"\x01" * 229
 @contextmanager
 def relay() -> Iterator[tuple[int, psutil.Process]]:
     """The bare relay as a process: its port, and itself."""
-    port = free_port()
+    place = reserve_port()
+    port: int = place.getsockname()[1]
     process = subprocess.Popen([sys.executable, "-m", "bench.relay", str(port)])
     try:
         deadline = time.monotonic() + 20
@@ -38,6 +39,7 @@ def relay() -> Iterator[tuple[int, psutil.Process]]:
     finally:
         process.terminate()
         process.wait(20)
+        place.close()
 
 
 def _listens(port: int) -> bool:

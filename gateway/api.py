@@ -7,11 +7,14 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import urllib3
 from flask import Flask, Response, g, jsonify, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
 
 from gateway.chat import Chat, Refused
 from gateway.chat_store import ChatStore, new_conversation
@@ -71,7 +74,7 @@ class Door:
     def forward(self, owner: str) -> Response:
         """The owner's answer to the current request; 503 while it is away."""
         headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
-        target = request.full_path if request.query_string else request.path
+        target = _target()
         answer = self.ask(owner, request.method, target, g.get("identity"), request.get_data(), headers)
         kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
         return Response(answer.data, status=answer.status, headers=kept)
@@ -122,6 +125,20 @@ class Door:
             # Whoever asks for help must not be answered with an error alone.
             problem.extra["cards"] = [card.dump() for card in crisis_cards(self._settings.region)]
         return problem
+
+
+def _target() -> str:
+    """Path and query of the current request, as the owner has to read them.
+
+    The path was decoded to find its owner, so it is encoded again: a ``?`` that was escaped is not a query now.
+
+    Raises:
+        NotYours: for steps that would lead to another path than the one that was judged.
+    """
+    if {".", ".."} & set(request.path.split("/")):
+        raise NotYours(request.path)
+    query = request.query_string.decode("latin-1")
+    return quote(request.path) + (f"?{query}" if query else "")
 
 
 def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
@@ -256,11 +273,28 @@ def forwarding(app: Flask, door: Door) -> None:
     def forward(path: str) -> Response:
         owner = owner_of(path)
         if owner is None:
+            if allowed := _methods_of_our_own(app):
+                raise MethodNotAllowed(valid_methods=allowed)
             raise NotYours(path)
-        if g.get("identity") is None and g.get("identity_problem"):
-            # The owner would only see that nobody is signed in; the phone has to know that its token ended.
+        answer = door.forward(owner)
+        if answer.status_code == 401 and "WWW-Authenticate" in answer.headers and g.get("identity_problem"):
+            # The owner only saw that nobody is signed in; the phone has to know that its token ended.
             who()
-        return door.forward(owner)
+        return answer
+
+
+def _methods_of_our_own(app: Flask) -> list[str]:
+    """What the gateway's own routes would take at the path of the current request."""
+    adapter = app.url_map.bind_to_environ(request.environ)
+    found = []
+    for method in METHODS:
+        try:
+            rule, _ = adapter.match(method=method, return_rule=True)
+        except (HTTPException, RequestRedirect):
+            continue
+        if rule.endpoint != "forward":
+            found.append(method)
+    return found
 
 
 def limits(app: Flask, settings: Settings) -> None:

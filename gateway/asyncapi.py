@@ -9,15 +9,16 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from gateway.live import NEEDS
 from schemas import chat as say
+from schemas.base import Shape
 from schemas.catalogue import EVENTS, TOPICS
 
-_SPOKEN = {
-    "message.send": "A message. Acknowledged once it is stored.",
-    "message.sync": "What is behind a number.",
-    "conversation.delivered": "The devices of the caller have everything up to a number.",
-    "conversation.read": "The caller has read everything up to a number.",
-    "typing": "The caller is writing, or has stopped.",
-    "duty": "A coach goes on or off duty.",
+_SPOKEN: dict[str, tuple[type[Shape], str]] = {
+    "message.send": (say.SendAsk, "A message. Acknowledged once it is stored."),
+    "message.sync": (say.SyncAsk, "What is behind a number."),
+    "conversation.delivered": (say.CursorAsk, "The devices of the caller have everything up to a number."),
+    "conversation.read": (say.CursorAsk, "The caller has read everything up to a number."),
+    "typing": (say.TypingAsk, "The caller is writing, or has stopped; told to the others with who it is."),
+    "duty": (say.DutyAsk, "A coach goes on or off duty."),
 }
 _TOLD = {
     "ready": {"person_id": "string", "server_time": "string"},
@@ -31,6 +32,8 @@ def asyncapi() -> dict[str, Any]:
     for event in EVENTS.values():
         spec.components.schema(event.__name__, schema=event.Schema)
     spec.components.schema("Message", schema=say.MessageOut.Schema)
+    for shape in {shape for shape, _ in _SPOKEN.values()}:
+        spec.components.schema(shape.__name__, schema=shape.Schema)
     channels = {topic: _topic(topic) for topic in TOPICS}
     channels["sockets"] = _sockets()
     return {
@@ -71,12 +74,20 @@ def _headers(type_name: str) -> dict[str, Any]:
 
 def _sockets() -> dict[str, Any]:
     messages: dict[str, Any] = {
-        name: {"name": name, "summary": summary, "x-needs": NEEDS[name]} for name, summary in _SPOKEN.items()
+        name: {
+            "name": name,
+            "summary": summary,
+            "payload": {"$ref": f"#/components/schemas/{shape.__name__}"},
+            "x-needs": NEEDS[name],
+        }
+        for name, (shape, summary) in _SPOKEN.items()
     }
     messages["message"] = {"name": "message", "payload": {"$ref": "#/components/schemas/Message"}}
     for name, fields in {**_TOLD, **_hints()}.items():
-        properties = {field: {"type": kind} for field, kind in fields.items()}
-        messages[name] = {"name": name, "payload": {"type": "object", "properties": properties}}
+        told = {"type": "object", "properties": {field: {"type": kind} for field, kind in fields.items()}}
+        said = messages.setdefault(name, {"name": name}).get("payload")
+        # The client's own form and the server's, where both sides say it.
+        messages[name]["payload"] = {"anyOf": [said, told]} if said else told
     return {"address": "/socket.io", "description": "Socket.IO, WebSocket transport only.", "messages": messages}
 
 
@@ -93,8 +104,8 @@ _KINDS = {"delivered": "integer", "read": "integer", "on": "boolean"}
 
 
 def _operations() -> dict[str, Any]:
-    heard = {name: {"action": "receive", **_on("sockets", name)} for name in _SPOKEN}
-    told = {name: {"action": "send", **_on("sockets", name)} for name in ("message", *_TOLD, *_hints())}
+    heard = {f"hear {name}": {"action": "receive", **_on("sockets", name)} for name in _SPOKEN}
+    told = {f"tell {name}": {"action": "send", **_on("sockets", name)} for name in ("message", *_TOLD, *_hints())}
     return {**heard, **told}
 
 

@@ -7,16 +7,18 @@ changed; the truth is fetched by REST. Messages are told in the order of their n
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 from flask_socketio import ConnectionRefusedError
 from gevent.lock import BoundedSemaphore
 from gevent.queue import Queue
+from marshmallow import ValidationError
 
 from gateway.chat import Chat, Refused, check_draft
 from gateway.chat_store import ChatStore
@@ -27,7 +29,8 @@ from infra.log import Log, LogDown, Outgoing, Reader, Record
 from infra.store import STORE_DOWN, Raw
 from infra.vault import Erased
 from infra.worker import backoff
-from schemas.base import Event, Unknown, Unreadable, decode, encode, now
+from schemas import chat as say
+from schemas.base import Event, Shape, Unknown, Unreadable, decode, encode, now
 from schemas.catalogue import EVENTS, TOPICS
 from schemas.chat import (
     ConversationClosed,
@@ -38,10 +41,11 @@ from schemas.chat import (
     PresenceChanged,
     Typing,
 )
-from schemas.fields import written
+from schemas.fields import ID_PATTERN, written
 from schemas.people import GrantEnded, GrantGiven, SessionEnded
 
 log_line = telemetry.logger("live")
+S = TypeVar("S", bound=Shape)
 
 SYNC_MOST = 200
 EXPIRY_SECONDS = 1.0
@@ -203,7 +207,7 @@ class Live:
 
     def _welcome(self, sid: str, person: Identity, device: Any, first: bool) -> None:
         self._server.emit("ready", {"person_id": person.person_id, "server_time": written(now())}, to=sid)
-        if isinstance(device, str):
+        if isinstance(device, str) and re.fullmatch(ID_PATTERN, device):
             self._note_connection({"_id": sid, "gateway": self.id, "device": f"{person.person_id}/{device}"})
         if first:
             self._news.put(self._presence(person.person_id, True))
@@ -260,20 +264,18 @@ class Live:
         return handler
 
     def _sync(self, person: Identity, data: Any) -> dict[str, Any]:
-        asked = _checked(data, {"conversation_id": str, "after": int, "limit": int}, {"after": 0, "limit": SYNC_MOST})
-        if not 1 <= asked["limit"] <= SYNC_MOST or not 0 <= asked["after"] < 2**53:
-            raise Refused(422, "Unprocessable Content", {"limit": ["1 to 200"], "after": ["0 or more"]})
-        conversation = self.chat.conversation_for(person, asked["conversation_id"])
+        asked = _checked(say.SyncAsk, data)
+        conversation = self.chat.conversation_for(person, asked.conversation_id)
         self._grants.saw(person, [conversation["owner"]], "messages")
-        found = self._store.after(conversation["_id"], asked["after"], asked["limit"])
+        found = self._store.after(conversation["_id"], asked.after, asked.limit)
         return {
             "messages": [self._store.shown(message) for message in found],
             "last_seq": self._store.last_seq(conversation["_id"]),
         }
 
     def _cursor(self, person: Identity, data: Any, read: bool) -> dict[str, Any]:
-        asked = _checked(data, {"conversation_id": str, "seq": int}, {})
-        self.move_cursor(person, asked["conversation_id"], asked["seq"], read)
+        asked = _checked(say.CursorAsk, data)
+        self.move_cursor(person, asked.conversation_id, asked.seq, read)
         return {}
 
     def move_cursor(self, person: Identity, conversation_id: str, seq: int, read: bool) -> None:
@@ -295,8 +297,8 @@ class Live:
         )
 
     def _typing(self, person: Identity, data: Any) -> dict[str, Any]:
-        asked = _checked(data, {"conversation_id": str, "on": bool}, {})
-        conversation = self.chat.conversation_for(person, asked["conversation_id"])
+        asked = _checked(say.TypingAsk, data)
+        conversation = self.chat.conversation_for(person, asked.conversation_id)
         others = [reader for reader in self.chat.readers(conversation) if reader != person.person_id]
         self.tell(
             Typing(
@@ -305,17 +307,17 @@ class Live:
                 version=1,
                 conversation_id=conversation["_id"],
                 person_id=person.person_id,
-                on=asked["on"],
+                on=asked.on,
                 tell=others,
             )
         )
         return {}
 
     def _duty(self, person: Identity, data: Any) -> dict[str, Any]:
-        asked = _checked(data, {"on": bool}, {})
+        asked = _checked(say.DutyAsk, data)
         if person.role != NEEDS["duty"]:
             raise Refused(404, "Not Found")
-        self._set_duty(person, asked["on"])
+        self._set_duty(person, asked.on)
         return {}
 
     # -- what everybody is told
@@ -558,20 +560,12 @@ def _outgoing(event: Event) -> Outgoing:
     return Outgoing(event.topic, event.partition_key, value, headers)
 
 
-def _checked(data: Any, kinds: dict[str, type], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a socket event. Raises ``Refused`` 422 naming each wrong one."""
-    if not isinstance(data, dict):
-        raise Refused(422, "Unprocessable Content", {"": ["Must be an object."]})
-    errors = {str(name): ["Unknown field."] for name in data.keys() - kinds.keys()}
-    for name, kind in kinds.items():
-        if type(data.get(name, defaults.get(name))) is not kind:
-            errors[name] = [f"Must be {_WORDS[kind]}."]
-    if errors:
-        raise Refused(422, "Unprocessable Content", errors)
-    return {**defaults, **data}
-
-
-_WORDS = {str: "a string", int: "a whole number", bool: "true or false"}
+def _checked(shape: type[S], data: Any) -> S:
+    """What a socket event says. Raises ``Refused`` 422 naming each wrong field."""
+    try:
+        return shape.load(data)
+    except ValidationError as error:
+        raise Refused(422, "Unprocessable Content", error.messages_dict) from error
 
 
 def _refusal(refusal: Refused | None) -> dict[str, Any]:

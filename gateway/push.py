@@ -12,6 +12,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from pymongo import ASCENDING
+from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from gateway import chat_store, service
@@ -61,6 +62,8 @@ def wake(event: Event) -> None:
     assert hint.push is not None
     ref = str(getattr(event, hint.fields[-1]))
     devices = _devices_of(getattr(event, "tell", ()))
+    if hint.push not in OVERRIDES:
+        devices = _away(devices)
     _send_now(_make_deliveries(event.id, hint.push, ref, devices))  # type: ignore[arg-type]
 
 
@@ -73,15 +76,24 @@ for _kind in EVENTS.values():
 def wake_the_readers(event: MessageSent) -> None:
     """Whoever did not write alone, and whose device has not been told of these messages already."""
     readers = [person for person in event.tell if set(event.senders) != {person}]
-    devices = [
-        device
-        for device in _devices_of(readers)
-        if keep_newer(
-            service.store.collection("messages_pushed"), f"{device['_id']}/{event.conversation_id}", event.to_seq, {}
-        )
-    ]
+    devices = _not_woken_yet(_away(_devices_of(readers)), event)
     # Named by the messages and not by the event: what a takeover tells again is the same delivery.
-    _send_now(_make_deliveries(f"{event.conversation_id}/{event.to_seq}", "message", event.conversation_id, devices))
+    made = _make_deliveries(f"{event.conversation_id}/{event.to_seq}", "message", event.conversation_id, devices)
+    # Marked once the deliveries are there, so that a kill in between makes them at the next hearing.
+    for device in devices:
+        keep_newer(_woken(), f"{device['_id']}/{event.conversation_id}", event.to_seq, {})
+    _send_now(made)
+
+
+def _not_woken_yet(devices: list[Raw], event: MessageSent) -> list[Raw]:
+    marks = {f"{device['_id']}/{event.conversation_id}": device for device in devices}
+    woken = {mark["_id"] for mark in _woken().find({"_id": {"$in": list(marks)}, "version": {"$gte": event.to_seq}})}
+    return [device for mark, device in marks.items() if mark not in woken]
+
+
+def _woken() -> Collection[Raw]:
+    """Up to which message a device was woken, by device and conversation."""
+    return service.store.collection("messages_pushed")
 
 
 @service.on(SessionEnded)
@@ -166,7 +178,6 @@ def _devices_of(people: Iterable[str]) -> list[Raw]:
 def _make_deliveries(cause: str, kind: Kind, ref: str, devices: list[Raw]) -> list[str]:
     """A delivery for each device, due now or after its quiet hours. Made once, however often the cause is heard."""
     moment = now()
-    connected = set() if kind in OVERRIDES else _connected(devices)
     made = [
         {
             "_id": derived_id(cause, device["_id"], "delivery"),
@@ -181,7 +192,6 @@ def _make_deliveries(cause: str, kind: Kind, ref: str, devices: list[Raw]) -> li
             "tries": 0,
         }
         for device in devices
-        if device["_id"] not in connected
     ]
     if made:
         try:
@@ -192,11 +202,12 @@ def _make_deliveries(cause: str, kind: Kind, ref: str, devices: list[Raw]) -> li
     return [str(delivery["_id"]) for delivery in made]
 
 
-def _connected(devices: list[Raw]) -> set[str]:
-    """Those that hold a socket open on a gateway that has a pulse."""
+def _away(devices: list[Raw]) -> list[Raw]:
+    """Those that hold no socket open on a gateway that has a pulse."""
     alive = [pulse["_id"] for pulse in service.store.collection("pulses").find({"at": {"$gt": now() - FRESH}})]
     where = {"device": {"$in": [device["_id"] for device in devices]}, "gateway": {"$in": alive}}
-    return {connection["device"] for connection in service.store.collection("connections").find(where)}
+    here = {connection["device"] for connection in service.store.collection("connections").find(where)}
+    return [device for device in devices if device["_id"] not in here]
 
 
 def after_quiet_hours(moment: datetime, device: Raw) -> datetime:

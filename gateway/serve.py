@@ -78,8 +78,34 @@ class Handler(WSGIHandler):
         if "websocket" in self.environ.get("HTTP_UPGRADE", "").lower():
             self.close_connection = True
 
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        # Otherwise a body in chunks, which says no length, would be taken for none.
+        environ["wsgi.input_terminated"] = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+        return environ
+
     def log_error(self, msg: str, *args: Any) -> None:
         log_line.warning("bad_http", why=msg.partition(":")[0][:40])
+
+
+class HangsUpOnNonsense:
+    """Ends a socket at a frame that its library cannot read.
+
+    The library gives up reading and leaves the socket open: it would count as a connected phone for another minute,
+    and a connected phone is not pushed to.
+    """
+
+    def __init__(self, app: Any, server: Any) -> None:
+        self._app = app
+        self._server = server
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        try:
+            return self._app(environ, start_response)
+        except ValueError:
+            for sid in [sid for sid, theirs in self._server.environ.items() if theirs is environ]:
+                self._server.eio.sockets[sid].close(wait=False, abort=True)
+            raise
 
 
 def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
@@ -128,6 +154,7 @@ def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
     api.forwarding(app, door)
     api.limits(app, settings)
     _pages(app)
+    app.wsgi_app = HangsUpOnNonsense(app.wsgi_app, sockets.server)  # type: ignore[method-assign]
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
     return app, live

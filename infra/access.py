@@ -90,7 +90,7 @@ class Tokens:
             )
         except jwt.ExpiredSignatureError as error:
             raise NotSignedIn("expired") from error
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:
             raise NotSignedIn from error
         return Identity(claims["sub"], claims["role"], claims["sid"], float(claims["exp"]))
 

@@ -122,7 +122,8 @@ class Group:
         self._port = port
         self._restart = restart
         self._children: list[Child] = []
-        self._ports = {part.name: free_port() for part in (*SERVICES, PUSH)} | {"gateway": port}
+        self._reserved = {name: reserve_port() for name in ("store", PUSH.name, *(part.name for part in SERVICES))}
+        self._ports = {name: place.getsockname()[1] for name, place in self._reserved.items()} | {"gateway": port}
         self._stopping = False
         self._lock: IO[str] | None = None
         self.url = f"http://{host}:{port}"
@@ -147,6 +148,14 @@ class Group:
         finally:
             self._stopping = True
             self._stop_all()
+            self.close()
+
+    def close(self) -> None:
+        """Give the ports of its parts and the data folder up."""
+        for place in self._reserved.values():
+            place.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _start_all(self) -> None:
         self._take_folder()
@@ -181,11 +190,10 @@ class Group:
     def _surroundings(self) -> dict[str, str]:
         """The environment of every part: what the operator set, and for the rest what one machine needs."""
         self._given = {name for name in os.environ if name.startswith("ALONGSIDE_")}
-        self._store_port = free_port()
         defaults = {
             **self._secrets(),
             "ALONGSIDE_ENV": "embedded",
-            "ALONGSIDE_STORE_URL": f"mongodb://127.0.0.1:{self._store_port}/?directConnection=true",
+            "ALONGSIDE_STORE_URL": f"mongodb://127.0.0.1:{self._ports['store']}/?directConnection=true",
             "ALONGSIDE_LOG_URL": f"sqlite://{(self._data / 'log.sqlite').resolve()}",
             "ALONGSIDE_PUBLIC_URL": self.url,
             "ALONGSIDE_PEERS": ",".join(f"{p.name}=http://127.0.0.1:{self._ports[p.name]}" for p in SERVICES),
@@ -218,7 +226,7 @@ class Group:
         folder.mkdir(exist_ok=True, mode=0o700)
         return [
             str(Path(sys.executable).with_name("secantusd-py")),
-            *("--host", "127.0.0.1", "--port", str(self._store_port), "--storage-path", str(folder)),
+            *("--host", "127.0.0.1", "--port", str(self._ports["store"]), "--storage-path", str(folder)),
             # Without it the last writes before a kill are lost, although they were acknowledged.
             "--sync-on-commit",
             *("--cache-size", "256M", "--log-level", "ERROR"),
@@ -288,12 +296,16 @@ class _Leave(BaseException):
     """Told to stop."""
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def reserve_port() -> socket.socket:
+    """A port of the loopback, held until the socket is closed: only a server that asks for this very port gets it.
+
+    A port that is merely found free may be anybody's by the time a child listens. This one is bound and never listens,
+    so that nobody is given it by chance, and while its server is away a caller is refused at once.
+    """
+    place = socket.socket()
+    place.bind(("127.0.0.1", 0))
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return place
 
 
 def answers(url: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from schemas.base import Event, Hint, Shape
-from schemas.fields import Count, Id, Line, Moment, Secret, Text, Version, WallTime, Zone
+from schemas.fields import Count, Id, Line, Moment, PageSize, Secret, Text, Version, WallTime, Zone
 
 ConversationState = Literal["open", "waiting", "closed"]
 PushKind = Literal["message", "alert", "session", "goal", "notice", "event"]
@@ -135,6 +135,37 @@ class QuietHours(Shape):
 
     start: WallTime
     end: WallTime
+
+
+# -- what a client says on a socket
+
+
+class SendAsk(Shape):
+    conversation_id: Id
+    client_message_id: Id
+    text: Text
+
+
+class SyncAsk(Shape):
+    """Up to ``limit`` messages above the number ``after``."""
+
+    conversation_id: Id
+    after: Count = 0
+    limit: PageSize = 200
+
+
+class CursorAsk(Shape):
+    conversation_id: Id
+    seq: Count
+
+
+class TypingAsk(Shape):
+    conversation_id: Id
+    on: bool
+
+
+class DutyAsk(Shape):
+    on: bool
 
 
 class NewDevice(Shape):

@@ -130,6 +130,7 @@ Hours = Annotated[float, Number(validate=validate.Range(0, 24), metadata=_of("Ho
 Days = Annotated[int, Whole(validate=validate.Range(0, 366), metadata=_of("Days, 0 to 366."))]
 Level = Annotated[int, Whole(validate=validate.Range(0, 3), metadata=_of("0 none to 3 severe."))]
 Count = Annotated[int, Whole(validate=validate.Range(0, 2**53))]
+PageSize = Annotated[int, Whole(validate=validate.Range(1, 200), metadata=_of("How many at most, 1 to 200."))]
 Version = Annotated[int, Whole(validate=validate.Range(1, 2**53))]
 Text = Annotated[str, String(validate=validate.Length(1, 8000), metadata=_of("Written words, 1 to 8,000 characters."))]
 Line = Annotated[str, String(validate=validate.Length(1, 200), metadata=_of("One line, 1 to 200 characters."))]

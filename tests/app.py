@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import pytest
 import socketio
 import urllib3
 
+from infra.runner import reserve_port
 from tests.fcm import Fcm, fcm_standin
 
 PASSWORD = "alongside-demo"
@@ -69,7 +69,8 @@ class App:
     def __init__(self, data: Path, *, restart: bool = False, **settings: str) -> None:
         """``settings`` are ``ALONGSIDE_*`` variables without the prefix, in small letters."""
         self.data = data
-        self.port = _free_port()
+        self._place = reserve_port()
+        self.port = self._place.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._restart = restart
         self._settings = {f"ALONGSIDE_{name.upper()}": value for name, value in settings.items()}
@@ -131,6 +132,7 @@ class App:
     def end(self) -> None:
         """Leave nothing of it behind, whatever a test did to it."""
         self.hang_up()
+        self._place.close()
         if self._process is None:
             return
         try:
@@ -424,12 +426,6 @@ def app(the_app: App) -> Iterator[App]:
     """The app of a package, for tests that do it no harm; phones are put away after each."""
     yield the_app
     the_app.hang_up()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _continue(child: psutil.Process) -> None:

@@ -14,7 +14,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure
 
-from infra.runner import free_port
+from infra.runner import reserve_port
 
 READY_SECONDS = 30.0
 
@@ -28,7 +28,8 @@ class EmbeddedStore:
     def __init__(self, folder: Path, durable: bool = True) -> None:
         self._folder = folder
         self._durable = durable
-        self._port = free_port()
+        self._place = reserve_port()
+        self._port = self._place.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,8 +52,9 @@ class EmbeddedStore:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ask it to end, and make it end when it does not."""
+        """Ask it to end, make it end when it does not, and give its port up."""
         self._end(signal.SIGTERM)
+        self._place.close()
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:

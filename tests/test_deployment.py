@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from infra.kafka.broker import Broker
-from infra.runner import PARTS, answers, free_port
+from infra.runner import PARTS, answers, reserve_port
 from infra.settings import read_settings
 from tests.app import Phone, a_rough_day, new_id, until
 from tests.store import running_store
@@ -276,7 +276,8 @@ class Deployment:
         given = an_operator()
         self._out = out
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.ports = {part: free_port() for part in PART_NAMES}
+        self._places = {part: reserve_port() for part in PART_NAMES}
+        self.ports = {part: place.getsockname()[1] for part, place in self._places.items()}
         self._addresses = {
             "ALONGSIDE_STORE_URL": store_url,
             "ALONGSIDE_LOG_URL": log_url,
@@ -315,6 +316,8 @@ class Deployment:
         for process in self._processes:
             process.kill()
             process.wait()
+        for place in self._places.values():
+            place.close()
 
     def _environ(self, container: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ALONGSIDE_")}

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from infra import runner
-from infra.runner import CannotStart, Child, Group, answers, free_port, read_environment
+from infra.runner import CannotStart, Child, Group, answers, read_environment, reserve_port
 from schemas import catalogue
 
 
@@ -27,8 +27,29 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+_made: list[Group] = []
+
+
+@pytest.fixture(autouse=True)
+def no_group_is_left() -> Iterator[None]:
+    yield
+    while _made:
+        _made.pop().close()
+
+
 def group(folder: Path, port: int | None = None) -> Group:
-    return Group(folder, "127.0.0.1", port or free_port(), restart=False)
+    """A group that is not started; it gives up what it holds after the test."""
+    _made.append(Group(folder, "127.0.0.1", port or a_port(), restart=False))
+    return _made[-1]
+
+
+def a_port() -> int:
+    with reserve_port() as place:
+        return port_of(place)
+
+
+def port_of(place: socket.socket) -> int:
+    return int(place.getsockname()[1])
 
 
 @contextmanager
@@ -39,14 +60,19 @@ def taking_its_folder(folder: Path, port: int | None = None) -> Iterator[None]:
         taken._take_folder()
         yield
     finally:
-        if taken._lock is not None:
-            taken._lock.close()
+        taken.close()
 
 
-def test_a_free_port_can_be_used() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", free_port()))
-    assert len({free_port() for _ in range(5)}) > 1
+def test_a_reserved_port_is_for_the_server_that_asks_for_it_and_for_nobody_else() -> None:
+    with reserve_port() as place, socket.socket() as server:
+        assert not answers(f"http://127.0.0.1:{port_of(place)}/"), "nobody listens yet, and a caller is told so at once"
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port_of(place)))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", port_of(place)))
+        server.listen()
+        with socket.create_connection(("127.0.0.1", port_of(place)), 5), reserve_port() as other:
+            assert port_of(other) != port_of(place)
 
 
 def test_every_service_is_a_part_and_the_gateway_comes_last() -> None:
@@ -164,7 +190,7 @@ def test_only_a_200_is_an_answer() -> None:
         assert answers(f"{url}/well")
         assert not answers(f"{url}/unwell")
         server.shutdown()
-    assert not answers(f"http://127.0.0.1:{free_port()}/well")
+    assert not answers(f"http://127.0.0.1:{a_port()}/well")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ PART = """
     from infra import telemetry
     from infra.access import Identity
     from infra.log import LogDown
-    from infra.web import api_of, make_app, needs
-    from flask_smorest import Blueprint
+    from infra.web import Blueprint, api_of, make_app, needs
     from schemas.goals import NewGoal
 
     telemetry.log_as_json("risk")

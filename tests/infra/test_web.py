@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_smorest import Blueprint
 from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
 
 from infra.access import Grants, Identity, NotSignedIn, NotYours
@@ -19,6 +18,7 @@ from infra.store import Conflict, Store, connect
 from infra.vault import Erased
 from infra.web import (
     BODY_LIMIT,
+    Blueprint,
     Problem,
     api_of,
     check_if_match,
