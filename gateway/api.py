@@ -417,15 +417,13 @@ def _problem(refusal: Refused) -> Problem:
 
 def _shown(store: ChatStore, conversation: Raw) -> Raw:
     me = who().person_id
-    none = {"delivered": 0, "read": 0}
-    cursors = conversation.get("cursors", {})
     return {
         "id": conversation["_id"],
         "kind": conversation["kind"],
         "with_": [member for member in conversation["members"] if member != me],
         "last_seq": store.last_seq(conversation["_id"]),
         "unread": store.unread(conversation, me),
-        "cursors": {member: {**none, **cursors.get(member, {})} for member in conversation["members"]},
+        "cursors": {member: store.cursor(conversation, member) for member in conversation["members"]},
         "state": conversation["state"],
         "waiting_since": conversation["waiting_since"],
     }

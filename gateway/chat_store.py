@@ -114,18 +114,21 @@ class ChatStore:
 
     def move_cursor(self, conversation_id: str, person_id: str, delivered: int, read: int) -> Raw:
         """Move a person's cursors forward, never back, and return where they are. What was read was delivered."""
-        place = f"cursors.{person_id}"
+        place = f"cursors.{_key(person_id)}"
         moved = self._conversations.find_one_and_update(
             {"_id": conversation_id},
             {"$max": {f"{place}.delivered": max(delivered, read), f"{place}.read": read}},
             return_document=True,
         )
-        cursor: Raw = (moved or {"cursors": {person_id: {"delivered": 0, "read": 0}}})["cursors"][person_id]
-        return cursor
+        return self.cursor(moved or {}, person_id)
+
+    def cursor(self, conversation: Raw, person_id: str) -> Raw:
+        """Up to where a person's devices have a conversation, and up to where the person has read it."""
+        return {"delivered": 0, "read": 0, **conversation.get("cursors", {}).get(_key(person_id), {})}
 
     def unread(self, conversation: Raw, person_id: str) -> int:
         """How many messages of others are behind the person's read cursor."""
-        read = conversation.get("cursors", {}).get(person_id, {}).get("read", 0)
+        read = self.cursor(conversation, person_id)["read"]
         return self._messages.count_documents(
             {"c": conversation["_id"], "seq": {"$gt": read}, "sender": {"$ne": person_id}}
         )
@@ -203,6 +206,11 @@ class ChatStore:
         """A message as the contract writes it. Raises ``Erased``."""
         place = f"messages/{message['_id']}"
         return as_written(message, self._vault.open(message["owner"], place, bytes(message["text"])))
+
+
+def _key(person_id: str) -> str:
+    """An id as the name of a field, in which a dot would be a step. No id has the sign that stands for it."""
+    return person_id.replace(".", "~")
 
 
 def as_written(message: Raw, text: str) -> dict[str, Any]:

@@ -78,12 +78,6 @@ class Handler(WSGIHandler):
         if "websocket" in self.environ.get("HTTP_UPGRADE", "").lower():
             self.close_connection = True
 
-    def get_environ(self) -> dict[str, Any]:
-        environ: dict[str, Any] = super().get_environ()
-        # Otherwise a body in chunks, which says no length, would be taken for none.
-        environ["wsgi.input_terminated"] = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-        return environ
-
     def log_error(self, msg: str, *args: Any) -> None:
         log_line.warning("bad_http", why=msg.partition(":")[0][:40])
 
@@ -100,10 +94,13 @@ class HangsUpOnNonsense:
         self._server = server
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        # The libraries below keep a copy of the surroundings, so it is known again by a mark.
+        mark = environ["alongside.socket"] = object()
         try:
             return self._app(environ, start_response)
         except ValueError:
-            for sid in [sid for sid, theirs in self._server.environ.items() if theirs is environ]:
+            kept = self._server.environ.items()
+            for sid in [sid for sid, theirs in kept if theirs.get("alongside.socket") is mark]:
                 self._server.eio.sockets[sid].close(wait=False, abort=True)
             raise
 

@@ -24,6 +24,7 @@ from werkzeug.exceptions import (
     HTTPException,
     InternalServerError,
     NotFound,
+    RequestEntityTooLarge,
     ServiceUnavailable,
     UnprocessableEntity,
 )
@@ -217,7 +218,7 @@ def make_app(name: str, identify: Callable[[], Identity | None], answers: Callab
         API_TITLE=f"Alongside {name}",
         API_VERSION="v1",
         OPENAPI_VERSION="3.1.0",
-        MAX_CONTENT_LENGTH=BODY_LIMIT,
+        MAX_CONTENT_LENGTH=BODY_LIMIT + 1,
         PROPAGATE_EXCEPTIONS=False,
     )
     _open_requests(app, identify)
@@ -285,6 +286,15 @@ def _open_requests(app: Flask, identify: Callable[[], Identity | None]) -> None:
             g.identity = identify()
         except NotSignedIn as problem:
             g.identity_problem = problem.code
+
+    @app.before_request
+    def refuse_long_bodies() -> None:
+        length = request.content_length
+        if length is None:
+            # In chunks. What is beyond the limit is cut off in silence, so the limit is one more than is allowed.
+            length = len(request.get_data())
+        if length > BODY_LIMIT:
+            raise RequestEntityTooLarge
 
     @app.before_request
     def deny_by_default() -> None:

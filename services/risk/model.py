@@ -142,9 +142,10 @@ class Course(Aggregate):
         if alert is None or coach_id in self.coaches() or coach_id not in alert.told:
             return
         alert.told = [person for person in alert.told if person != coach_id]
-        if alert.rung == "coach" or alert.acknowledged_by == coach_id:
+        if not alert.told or alert.acknowledged_by == coach_id:
+            # Nobody is on it now: it is due at once, and the next tick asks the next human.
             alert.state, alert.acknowledged_by, alert.acknowledged_at = "open", None, None
-            alert.rung, alert.due_at = "nobody", now()
+            alert.rung, alert.due_at = alert.rung if alert.told else "nobody", now()
 
     # -- what happens to an alert
 

@@ -267,7 +267,7 @@ def test_an_assignment_heard_twice_is_one(cast: World) -> None:
     cast.settle()
     course = Course.load("maya")
     assert course is not None
-    assert course.coaches == []
+    assert course.coaches() == []
 
 
 def test_duty_follows_the_newest_word_of_a_coach_however_late_the_older_comes(cast: World) -> None:

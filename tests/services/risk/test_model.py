@@ -46,8 +46,11 @@ def do(course: Course, number: int, act: tuple[Any, ...]) -> None:
         course.observe(a_check_in(number, act[1]), Verdict(act[1], ["why"]), act[2])
     elif act[0] == "escalate":
         course.escalate(now() + timedelta(days=1 if act[1] else -1), act[2])
-    elif act[0] in ("assign", "release"):
-        getattr(course, act[0])(act[1])
+    elif act[0] == "assign":
+        course.assign(f"a{number}", act[1])
+    elif act[0] == "release":
+        theirs = [kept["id"] for kept in course.assignments if kept["coach"] == act[1] and not kept["ended"]]
+        course.release(theirs[0] if theirs else f"a{number}", act[1])
     elif alert is not None:
         try:
             course.acknowledge(alert.id, act[1]) if act[0] == "acknowledge" else course.close(
@@ -87,7 +90,8 @@ def test_whatever_happens_a_bad_day_has_a_human_or_a_running_clock(acts: list[tu
 
 @pytest.mark.parametrize("band", ["high", "urgent"])
 def test_a_bad_day_is_told_in_the_same_write_that_keeps_it(band: Band) -> None:
-    course = Course(id="maya", coaches=["sam"])
+    course = Course(id="maya")
+    course.assign("a", "sam")
     course.observe(a_check_in(1, band), Verdict(band, ["why"]), Ladder([], [], SECONDS))
     assert [type(event).__name__ for event in told(course)] == ["CheckInRecorded", "AlertRaised"]
     assert {event.version for event in told(course)} == {1}
