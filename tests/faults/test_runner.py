@@ -74,6 +74,7 @@ def test_two_apps_do_not_share_a_folder_or_a_port(tmp_path: Path) -> None:
             other.port = port or other.port
             with pytest.raises(pytest.fail.Exception, match="ended with 2"):
                 other.start()
+            other.end()
         assert app.phone("maya").get("/v1/me").status == 200
 
 
