@@ -22,7 +22,7 @@ import urllib3
 
 from infra.access import Tokens
 from infra.ids import new_id
-from infra.runner import free_port
+from infra.runner import reserve_port
 
 SETTLE_SECONDS = 3.0
 HOUR = 3600
@@ -82,7 +82,8 @@ def _part_name(process: psutil.Process) -> str:
 @contextmanager
 def up(data: Path, *options: str) -> Iterator[Product]:
     """Start the product on a data folder, wait for `ready`, and stop it at the end."""
-    port = free_port()
+    place = reserve_port()
+    port: int = place.getsockname()[1]
     command = [sys.executable, "-m", "infra.cli", "up", "--data", str(data), "--port", str(port), *options]
     environ = {"ALONGSIDE_RATE_LIMITS": "off", **os.environ}
     began = time.monotonic()
@@ -96,6 +97,7 @@ def up(data: Path, *options: str) -> Iterator[Product]:
     finally:
         process.terminate()
         process.wait(60)
+        place.close()
         assert process.stdout is not None
         process.stdout.close()
 
