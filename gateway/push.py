@@ -86,6 +86,8 @@ def wake_the_readers(event: MessageSent) -> None:
 
 
 def _not_woken_yet(devices: list[Raw], event: MessageSent) -> list[Raw]:
+    if not devices:
+        return []
     marks = {f"{device['_id']}/{event.conversation_id}": device for device in devices}
     woken = {mark["_id"] for mark in _woken().find({"_id": {"$in": list(marks)}, "version": {"$gte": event.to_seq}})}
     return [device for mark, device in marks.items() if mark not in woken]
@@ -204,6 +206,8 @@ def _make_deliveries(cause: str, kind: Kind, ref: str, devices: list[Raw]) -> li
 
 def _away(devices: list[Raw]) -> list[Raw]:
     """Those that hold no socket open on a gateway that has a pulse."""
+    if not devices:
+        return []
     alive = [pulse["_id"] for pulse in service.store.collection("pulses").find({"at": {"$gt": now() - FRESH}})]
     where = {"device": {"$in": [device["_id"] for device in devices]}, "gateway": {"$in": alive}}
     here = {connection["device"] for connection in service.store.collection("connections").find(where)}
