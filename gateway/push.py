@@ -81,16 +81,20 @@ def wake_the_readers(event: MessageSent) -> None:
     made = _make_deliveries(f"{event.conversation_id}/{event.to_seq}", "message", event.conversation_id, devices)
     # Marked once the deliveries are there, so that a kill in between makes them at the next hearing.
     for device in devices:
-        keep_newer(_woken(), f"{device['_id']}/{event.conversation_id}", event.to_seq, {})
+        keep_newer(_woken(), _mark(device, event), event.to_seq, {})
     _send_now(made)
 
 
 def _not_woken_yet(devices: list[Raw], event: MessageSent) -> list[Raw]:
     if not devices:
         return []
-    marks = {f"{device['_id']}/{event.conversation_id}": device for device in devices}
+    marks = {_mark(device, event): device for device in devices}
     woken = {mark["_id"] for mark in _woken().find({"_id": {"$in": list(marks)}, "version": {"$gte": event.to_seq}})}
     return [device for mark, device in marks.items() if mark not in woken]
+
+
+def _mark(device: Raw, event: MessageSent) -> str:
+    return f"{device['_id']}/{event.conversation_id}"
 
 
 def _woken() -> Collection[Raw]:

@@ -166,11 +166,14 @@ def _address(value: str | None) -> tuple[str, int]:
 
 
 def _are_peers(value: str) -> None:
-    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
-    if not all(name.strip() and url.strip().startswith(("http://", "https://")) for name, _, url in pairs):
+    if not all(name and url.startswith(("http://", "https://")) for name, url in _pairs(value)):
         raise ValidationError("must be name=http://host:port, with commas between")
 
 
 def _peers(value: str | None) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in (value or "").split(",") if pair.strip()]
-    return {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
+    return {name: url.rstrip("/") for name, url in _pairs(value or "")}
+
+
+def _pairs(value: str) -> list[tuple[str, str]]:
+    parts = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    return [(name.strip(), url.strip()) for name, _, url in parts]
