@@ -2,4 +2,4 @@
 
 from infra.service import Service
 
-service = Service("gateway", home=__name__, rooms=("push",))
+service = Service("gateway", home=__name__, rooms=("push", "duty"))

@@ -20,7 +20,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway import api, push, service
 from gateway.asyncapi import asyncapi
+from gateway.chat_api import chat_routes
 from gateway.chat_store import ChatStore
+from gateway.device_api import device_routes
 from gateway.live import Live
 from infra import telemetry
 from infra.access import Identity, NotSignedIn, Tokens
@@ -146,7 +148,8 @@ def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
         door.set_duty,
     )
     signed_out.append(live)
-    api_of(app).register_blueprint(api.chat_routes(service, live, store), url_prefix="/v1")
+    for routes in (chat_routes(service, live, store), device_routes(service)):
+        api_of(app).register_blueprint(routes, url_prefix="/v1")
     api.documents(app, door, lambda: openapi(app), asyncapi)
     api.forwarding(app, door)
     api.limits(app, settings)
