@@ -42,7 +42,7 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
     def list_conversations() -> Any:
         asked = page()
         me = who().person_id
-        live.note_activity()
+        live.teller.note_activity()
         found, following = asked.cut(store.of_person(me, asked.limit, asked.after), lambda found: str(found["_id"]))
         items = [conversation for conversation in found if me in chat.readers(conversation)]
         service.grants.saw(who(), [conversation["owner"] for conversation in items], "conversations")
@@ -62,9 +62,9 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
             fresh = _on_duty(body, me, made) if body.with_ == ON_DUTY else _direct(service, body, me, made)
             if store.open(fresh):
                 g.permitted = True
-                live.opened(fresh)
+                live.teller.opened(fresh)
                 if len(fresh["members"]) > 1 and fresh["kind"] == "on_duty":
-                    live.tell(taken({**fresh, "members": [fresh["owner"]]}, fresh["members"][1]))
+                    live.teller.tell(taken({**fresh, "members": [fresh["owner"]]}, fresh["members"][1]))
                 return _shown(store, fresh), 201
             before = store.conversation(body.id)
         assert before is not None

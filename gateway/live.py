@@ -10,31 +10,31 @@ import os
 import re
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import gevent
 from flask_socketio import ConnectionRefusedError
 from gevent.lock import BoundedSemaphore
-from gevent.queue import Queue
 from marshmallow import ValidationError
 
+from gateway import wire
 from gateway.chat import Chat, Refused, check_draft
 from gateway.chat_store import ChatStore
+from gateway.teller import NOBODY, Teller
+from gateway.wire import Outbox
 from infra import telemetry
 from infra.access import Grants, Identity, NotSignedIn, Tokens
-from infra.ids import id_at, new_id
-from infra.log import Log, LogDown, Outgoing, Reader, Record
+from infra.ids import new_id
+from infra.log import Log, LogDown, Reader, Record
 from infra.store import STORE_DOWN, Raw
 from infra.vault import Erased
 from infra.worker import backoff
 from schemas import chat as say
-from schemas.base import Event, Shape, Unknown, Unreadable, decode, encode, now
+from schemas.base import Event, Shape, Unknown, Unreadable, decode, now
 from schemas.catalogue import EVENTS, TOPICS
 from schemas.chat import (
     ConversationClosed,
-    ConversationOpened,
     ConversationTaken,
     CursorMoved,
     MessageSent,
@@ -49,12 +49,7 @@ S = TypeVar("S", bound=Shape)
 
 SYNC_MOST = 200
 EXPIRY_SECONDS = 1.0
-PULSE_SECONDS = 2.0
-STALE_SECONDS = 15.0
-# A message is stored a moment before this process knows that it has to tell it; a write is given up after five seconds.
-TOLD_SLACK = timedelta(seconds=15)
 CONVERSATIONS_REMEMBERED = 20_000
-NOBODY = "nobody"
 _CHANGES_WHO_MAY = (GrantGiven, GrantEnded, ConversationTaken, ConversationClosed)
 
 # What each socket event of a client needs; a test walks this table. ``member``: a member of the conversation whose
@@ -98,24 +93,20 @@ class Live:
         """
         self.id = new_id()
         self.chat = Chat(store, grants, self._stored)
+        self.teller = Teller(self.id, log, store, self.chat, pulses, connections)
         self._server = server
         self._tokens = tokens
         self._store = store
         self._grants = grants
         self._log = log
-        self._pulses = pulses
         self._connections = connections
         self._ended_sessions = ended_sessions
         self._set_duty = set_duty
         self._people: dict[str, Identity] = {}
-        self._sids: defaultdict[str, set[str]] = defaultdict(set)
+        self._here: defaultdict[str, dict[str, Outbox]] = defaultdict(dict)
         self._told: OrderedDict[str, int] = OrderedDict()
-        self._news: Queue[Event] = Queue()
-        self._telling = now()
-        self._telling_now = False
         self._started = now()
         self._emitting = BoundedSemaphore()
-        self._active: dict[str, datetime] = {}
         self._ended: dict[str, float] = {}
         self._stopping = False
         self._register()
@@ -125,23 +116,14 @@ class Live:
     def start(self) -> None:
         """Listen, tell, and take over from processes that died."""
         self._ended = {ended["_id"]: time.time() + 86_400 for ended in self._ended_sessions.find({}, {"_id": 1})}
-        for act in (self._hear_for_ever, self._tell_for_ever, self._expire_for_ever, self._pulse_for_ever):
+        for act in (self._hear_for_ever, self._expire_for_ever, *self.teller.loops()):
             gevent.spawn(act).link_exception(_die)
 
     def stop(self) -> None:
         """Finish the writes under way and tell the log of them."""
         self._stopping = True
         self.chat.drain(5)
-        with gevent.Timeout(5, False):
-            while not self._news.empty() or self._telling_now:
-                gevent.sleep(0.01)
-        try:
-            self.note_activity()
-            self._pulses.delete_one({"_id": self.id})
-            self._connections.delete_many({"gateway": self.id})
-        except STORE_DOWN as error:
-            # Another process takes over what the pulse speaks of, as after a kill.
-            log_line.warning("no_farewell", why=type(error).__name__)
+        self.teller.stop()
 
     # -- what a client says
 
@@ -163,10 +145,11 @@ class Live:
         self._server._handle_event_internal = self._handle_event
 
     def _handle_event(self, server: Any, sid: str, eio_sid: str, data: Any, namespace: str, id: int | None) -> None:
+        outbox = self._outbox(sid)
+
         def acknowledge(answer: dict[str, Any]) -> None:
             if id is not None:
-                packet = server.packet_class(3, namespace=namespace, id=id, data=[answer])
-                server._send_packet(eio_sid, packet)
+                outbox.send(wire.acknowledgement(id, answer))
 
         name, payload = data[0], data[1] if len(data) > 1 else None
         if not isinstance(name, str) or name not in NEEDS:
@@ -191,12 +174,14 @@ class Live:
         if person.session_id in self._ended:
             raise _refused("unauthenticated")
         self._people[sid] = person
-        first = not self._sids[person.person_id]
-        self._sids[person.person_id].add(sid)
-        self._server.enter_room(sid, person.person_id)
         telemetry.sockets.set(len(self._people))
-        # What is emitted before the library has answered the connection would be lost on the other side.
-        gevent.spawn(self._welcome, sid, person, auth.get("device"), first)
+        # What is told before the library has answered the connection would be lost on the other side.
+        gevent.spawn(self._welcome, sid, person, auth.get("device"))
+
+    def _outbox(self, sid: str) -> Outbox:
+        """Where to put what a socket is told; for one that has just gone, a box that nobody empties."""
+        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
+        return Outbox() if socket is None else socket.queue
 
     def _note_connection(self, connection: Raw) -> None:
         try:
@@ -205,12 +190,16 @@ class Live:
             # Without the note the device is pushed to although it is connected, which is the safe side.
             log_line.warning("connection_not_noted", why=type(error).__name__)
 
-    def _welcome(self, sid: str, person: Identity, device: Any, first: bool) -> None:
-        self._server.emit("ready", {"person_id": person.person_id, "server_time": written(now())}, to=sid)
+    def _welcome(self, sid: str, person: Identity, device: Any) -> None:
+        if sid not in self._people:
+            return
+        here = self._here[person.person_id]
+        here[sid] = outbox = self._outbox(sid)
+        outbox.send(wire.event("ready", {"person_id": person.person_id, "server_time": written(now())}))
         if isinstance(device, str) and re.fullmatch(ID_PATTERN, device):
             self._note_connection({"_id": sid, "gateway": self.id, "device": f"{person.person_id}/{device}"})
-        if first:
-            self._news.put(self._presence(person.person_id, True))
+        if len(here) == 1:
+            self.teller.tell(self._presence(person.person_id, True))
 
     def _disconnect(self, sid: str, *_: Any) -> None:
         person = self._people.pop(sid, None)
@@ -218,12 +207,12 @@ class Live:
         if person is None:
             return
         gevent.spawn(self._forget_connection, sid)
-        here = self._sids[person.person_id]
-        here.discard(sid)
+        here = self._here[person.person_id]
+        was_here = here.pop(sid, None)
         if not here:
-            del self._sids[person.person_id]
-            if not self._stopping:
-                self._news.put(self._presence(person.person_id, False))
+            del self._here[person.person_id]
+            if was_here is not None and not self._stopping:
+                self.teller.tell(self._presence(person.person_id, False))
 
     def _forget_connection(self, sid: str) -> None:
         try:
@@ -284,7 +273,7 @@ class Live:
         if not 0 <= seq <= self._store.last_seq(conversation_id):
             raise Refused(422, "Unprocessable Content", {"seq": ["No message has this number yet."]})
         cursor = self._store.move_cursor(conversation_id, person.person_id, seq, seq if read else 0)
-        self.tell(
+        self.teller.tell(
             CursorMoved(
                 id=new_id(),
                 at=now(),
@@ -300,7 +289,7 @@ class Live:
         asked = _checked(say.TypingAsk, data)
         conversation = self.chat.conversation_for(person, asked.conversation_id)
         others = [reader for reader in self.chat.readers(conversation) if reader != person.person_id]
-        self.tell(
+        self.teller.tell(
             Typing(
                 id=new_id(),
                 at=now(),
@@ -322,18 +311,6 @@ class Live:
 
     # -- what everybody is told
 
-    def tell(self, event: Event) -> None:
-        """Tell the log, soon, and so every gateway process, this one included."""
-        self._news.put(event)
-
-    def opened(self, conversation: Raw) -> None:
-        """Tell the members of a new conversation."""
-        self.tell(
-            ConversationOpened(
-                id=new_id(), at=now(), version=1, conversation_id=conversation["_id"], tell=conversation["members"]
-            )
-        )
-
     def _stored(self, conversation: Raw, messages: list[Raw]) -> None:
         """New messages of this process: to the sockets here at once, to the other processes by the log."""
         try:
@@ -342,8 +319,15 @@ class Live:
         except STORE_DOWN:
             # What has to be read first cannot be read now; the log brings it back to this process as well.
             told_by = NOBODY
-        self._active[conversation["_id"]] = now()
-        self.tell(_message_sent(conversation, messages, told_by, self.chat.readers(conversation)))
+        self.teller.sent(conversation, messages, told_by)
+
+    def _emit(self, people: Iterable[str], name: str, data: Any) -> None:
+        """Tell every device here of these people."""
+        outboxes = [outbox for person in people if person in self._here for outbox in self._here[person].values()]
+        if outboxes:
+            frame = wire.event(name, data)
+            for outbox in outboxes:
+                outbox.tell(frame)
 
     def _emit_messages(self, conversation: Raw, messages: list[Raw]) -> None:
         """Emit in the order of the numbers; what another process wrote in between is read from the store first."""
@@ -353,12 +337,11 @@ class Live:
             if 0 < gap <= SYNC_MOST:
                 missed = self._store.after(conversation["_id"], told, gap)
                 messages = [*(self._store.shown(message) for message in missed), *messages]
-            readers = [reader for reader in self.chat.readers(conversation) if reader in self._sids]
+            readers = self.chat.readers(conversation)
             for message in messages:
                 if message["seq"] > told:
                     told = message["seq"]
-                    if readers:
-                        self._server.emit("message", message, to=readers)
+                    self._emit(readers, "message", message)
             self._told[conversation["_id"]] = told
             self._told.move_to_end(conversation["_id"])
             if len(self._told) > CONVERSATIONS_REMEMBERED:
@@ -413,7 +396,7 @@ class Live:
 
     def _hear_messages(self, event: MessageSent) -> None:
         conversation = self.chat.conversation(event.conversation_id)
-        if conversation is None or not any(member in self._sids for member in conversation["members"]):
+        if conversation is None or not any(member in self._here for member in conversation["members"]):
             return
         found = self._store.after(event.conversation_id, event.from_seq - 1, event.to_seq - event.from_seq + 1)
         if event.told_by == NOBODY:
@@ -428,9 +411,7 @@ class Live:
         told = {name: getattr(event, name) for name in hint.fields}
         if hint.change is not None:
             told["change"] = hint.change
-        here = [person for person in getattr(event, "tell", ()) if person in self._sids]
-        if here:
-            self._server.emit(hint.name, told, to=here)
+        self._emit(getattr(event, "tell", ()), hint.name, told)
 
     def _end_session(self, session_id: str) -> None:
         self._ended[session_id] = time.time() + 86_400
@@ -453,85 +434,12 @@ class Live:
 
     def _expire(self, sid: str) -> None:
         """Tell a socket that its token ended. From here on it hears nothing and speaks for nobody."""
-        person = self._people.get(sid)
         self._disconnect(sid)
-        if person is not None:
-            self._server.leave_room(sid, person.person_id)
-        self._server.emit("expired", {}, to=sid)
+        outbox = self._outbox(sid)
+        outbox.send(wire.event("expired", {}))
         # The packet has to leave before the door closes.
         gevent.sleep(0.2)
         self._server.disconnect(sid)
-
-    def _tell_for_ever(self) -> None:
-        """Tell the log what gathers, as many at once as there are."""
-        attempt = 0
-        while True:
-            events = [self._news.get()]
-            self._telling_now = True
-            while len(events) < 500 and not self._news.empty():
-                events.append(self._news.get_nowait())
-            outgoing = [_outgoing(event) for event in events]
-            while outgoing:
-                try:
-                    self._log.publish(outgoing)
-                    outgoing = []
-                    attempt = 0
-                except LogDown as error:
-                    attempt += 1
-                    log_line.warning("log_away", why=type(error).__name__)
-                    gevent.sleep(backoff(attempt))
-            if not self.chat.behind:
-                self._telling = events[-1].at
-            self._telling_now = False
-
-    def note_activity(self) -> None:
-        """Write down which conversations are active: now and then, and before somebody asks for the order of a list."""
-        active, self._active = self._active, {}
-        try:
-            self._store.note_activity(active)
-        except STORE_DOWN:
-            self._active = {**active, **self._active}
-            raise
-
-    def _pulse_for_ever(self) -> None:
-        """Say that this process lives and up to when it has told everything; take over from those that died."""
-        started = False
-        while True:
-            try:
-                busy = self._telling_now or self.chat.behind or not self._news.empty()
-                told_until = self._telling if busy else now()
-                self._pulses.update_one(
-                    {"_id": self.id}, {"$set": {"at": now(), "told_until": id_at(told_until - TOLD_SLACK)}}, upsert=True
-                )
-                self._take_over(everybody=not started)
-                self.note_activity()
-                started = True
-            except STORE_DOWN as error:
-                log_line.warning("no_pulse", why=type(error).__name__)
-            gevent.sleep(PULSE_SECONDS)
-
-    def _take_over(self, everybody: bool) -> None:
-        """Tell again what a process that died may have stored and not told. Hints twice do no harm.
-
-        At its own start a process does so for every other one, because it was most likely started in its place.
-        """
-        for pulse in self._pulses.find({"_id": {"$ne": self.id}}):
-            stale = (now() - pulse["at"]).total_seconds() > STALE_SECONDS
-            if stale or everybody:
-                self._tell_again(pulse["told_until"])
-            if stale:
-                self._pulses.delete_one({"_id": pulse["_id"]})
-                self._connections.delete_many({"gateway": pulse["_id"]})
-
-    def _tell_again(self, since: str) -> None:
-        by_conversation: dict[str, list[Raw]] = {}
-        for message in self._store.stored_since(since):
-            by_conversation.setdefault(message["c"], []).append(message)
-        for conversation_id, messages in by_conversation.items():
-            conversation = self._store.conversation(conversation_id)
-            if conversation is not None:
-                brief = [{"seq": message["seq"], "sender_id": message["sender"]} for message in messages]
-                self.tell(_message_sent(conversation, brief, NOBODY, self.chat.readers(conversation)))
 
     def _presence(self, person_id: str, on: bool) -> Event:
         try:
@@ -539,25 +447,6 @@ class Live:
         except STORE_DOWN:
             tell = []
         return PresenceChanged(id=new_id(), at=now(), version=1, person_id=person_id, on=on, tell=tell)
-
-
-def _message_sent(conversation: Raw, messages: list[Raw], told_by: str, tell: list[str]) -> MessageSent:
-    return MessageSent(
-        id=new_id(),
-        at=now(),
-        version=messages[-1]["seq"],
-        conversation_id=conversation["_id"],
-        from_seq=messages[0]["seq"],
-        to_seq=messages[-1]["seq"],
-        senders=sorted({message["sender_id"] for message in messages}),
-        told_by=told_by,
-        tell=tell,
-    )
-
-
-def _outgoing(event: Event) -> Outgoing:
-    value, headers = encode(event, telemetry.request_id.get())
-    return Outgoing(event.topic, event.partition_key, value, headers)
 
 
 def _checked(shape: type[S], data: Any) -> S:

@@ -4,7 +4,6 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import json
 import os
 import signal
 import socket
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-import orjson
 from flask import Flask, Response, redirect, request, send_from_directory
 from flask_socketio import SocketIO
 from gevent.pywsgi import WSGIHandler, WSGIServer
@@ -24,6 +22,7 @@ from gateway.chat_api import chat_routes
 from gateway.chat_store import ChatStore
 from gateway.device_api import device_routes
 from gateway.live import Live
+from gateway.wire import SOCKET, Json, Outbox, WebSocket
 from infra import telemetry
 from infra.access import Identity, NotSignedIn, Tokens
 from infra.log import Log, open_log
@@ -49,24 +48,6 @@ PAGE_HEADERS = {
 }
 
 
-class Json:
-    """JSON for sockets: fast, and for what the fast one refuses, the standard one, so that it can be answered."""
-
-    @staticmethod
-    def dumps(data: Any, **_: Any) -> str:
-        try:
-            return orjson.dumps(data).decode()
-        except TypeError:
-            return json.dumps(data)
-
-    @staticmethod
-    def loads(text: str | bytes, **_: Any) -> Any:
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return json.loads(text)
-
-
 class Handler(WSGIHandler):
     """A socket that has ended is closed, and what a stranger sent is not repeated in the log."""
 
@@ -75,6 +56,10 @@ class Handler(WSGIHandler):
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().handle()
 
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        return {**environ, SOCKET: self.socket}
+
     def handle_one_response(self) -> None:
         super().handle_one_response()
         if "websocket" in self.environ.get("HTTP_UPGRADE", "").lower():
@@ -82,29 +67,6 @@ class Handler(WSGIHandler):
 
     def log_error(self, msg: str, *args: Any) -> None:
         log_line.warning("bad_http", why=msg.partition(":")[0][:40])
-
-
-class HangsUpOnNonsense:
-    """Ends a socket at a frame that its library cannot read.
-
-    The library gives up reading and leaves the socket open: it would count as a connected phone for another minute,
-    and a connected phone is not pushed to.
-    """
-
-    def __init__(self, app: Any, server: Any) -> None:
-        self._app = app
-        self._server = server
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        # The libraries below keep a copy of the surroundings, so it is known again by a mark.
-        mark = environ["alongside.socket"] = object()
-        try:
-            return self._app(environ, start_response)
-        except ValueError:
-            kept = self._server.environ.items()
-            for sid in [sid for sid, theirs in kept if theirs.get("alongside.socket") is mark]:
-                self._server.eio.sockets[sid].close(wait=False, abort=True)
-            raise
 
 
 def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
@@ -136,6 +98,8 @@ def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
         ping_interval=20,
         ping_timeout=20,
     )
+    # How the library finds what it runs on; it knows no public way to name another.
+    sockets.server.eio._async = {**sockets.server.eio._async, "queue": Outbox, "websocket": WebSocket}
     live = Live(
         sockets.server,
         tokens,
@@ -154,7 +118,6 @@ def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
     api.forwarding(app, door)
     api.limits(app, settings)
     _pages(app)
-    app.wsgi_app = HangsUpOnNonsense(app.wsgi_app, sockets.server)  # type: ignore[method-assign]
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
     return app, live

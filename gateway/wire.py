@@ -1,0 +1,290 @@
+"""What carries one socket: WebSocket frames straight on gevent, with a bound on what waits for a slow reader.
+
+python-engineio asks its driver for a queue and a WebSocket. The ones it brings send each frame by one ``send``, which
+may write a part of it; the rest is lost, and to a reader whose buffer is full the stream makes no sense from there on.
+They also let what waits for such a reader grow without end. Here whatever gathers in one turn of the event loop leaves
+in one write, what does not fit waits for the reader to make room, and past a bound hints are left out: the reader is
+told to ``sync`` once there is room, and asks for what it missed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import gevent
+import orjson
+from gevent.event import Event
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Message,
+    Ping,
+    TextMessage,
+)
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+# A phone that is behind by more than this is quicker served by what it asks for.
+WAITING_MOST = 256 * 1024
+RECEIVED_AT_ONCE = 16 * 1024
+WRITABLE = 2
+SOCKET = "alongside.socket"
+"""Where the HTTP handler leaves the connection for the WebSocket."""
+
+
+class Json:
+    """JSON for sockets: fast, and for what the fast one refuses, the standard one, so that it can be answered."""
+
+    @staticmethod
+    def dumps(data: Any, **_: Any) -> str:
+        return written(data).decode()
+
+    @staticmethod
+    def loads(text: str | bytes, **_: Any) -> Any:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return json.loads(text)
+
+
+def written(data: Any) -> bytes:
+    """JSON in UTF-8."""
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        return json.dumps(data).encode()
+
+
+def event(name: str, data: Any) -> bytes:
+    """The frame of a Socket.IO event."""
+    return _frame(b"42" + written([name, data]))
+
+
+def acknowledgement(id: int, answer: Any) -> bytes:
+    """The frame that acknowledges the event that came with ``id``."""
+    return _frame(b"43%d" % id + written([answer]))
+
+
+def _frame(payload: bytes) -> bytes:
+    """A text frame, whole and without a mask, as a server sends it (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + bytes((size,)) + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+class Outbox:
+    """What waits to leave on one connection; the queue of python-engineio, which nothing is ever taken out of."""
+
+    def __init__(self, *_: Any) -> None:
+        self._waiting = bytearray()
+        self._connection: Any = None
+        self._writable: Any = None
+        self._due = False
+        self._missed = False
+        self._ended = Event()
+        self._room: Event | None = None
+
+    # -- what is put in
+
+    def tell(self, frame: bytes) -> None:
+        """Send a hint, or leave it out where the reader is too far behind."""
+        if len(self._waiting) > WAITING_MOST:
+            self._missed = True
+        else:
+            self.send(frame)
+
+    def send(self, frame: bytes) -> None:
+        """Send what must not be left out."""
+        self._waiting += frame
+        if not self._due and self._writable is None and self._connection is not None:
+            self._due = True
+            gevent.get_hub().loop.run_callback(self._flush)
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) > WAITING_MOST
+
+    def wait_for_room(self) -> None:
+        """Return when the reader has taken enough, or is gone. Whoever does not listen is not listened to."""
+        self._room = Event()
+        while self.full and not self._ended.is_set():
+            self._room.wait()
+            self._room.clear()
+        self._room = None
+
+    # -- the queue that python-engineio knows
+
+    def put(self, packet: Any) -> None:
+        if packet is None:
+            self._ended.set()
+            if self._room is not None:
+                self._room.set()
+        else:
+            text = packet.encode()
+            self.send(_frame(text if isinstance(text, bytes) else text.encode()))
+
+    def get(self, *_: Any, **__: Any) -> None:
+        """The library's writer has nothing to write; it only learns of the end."""
+        self._ended.wait()
+
+    def task_done(self) -> None:
+        pass
+
+    def join(self) -> None:
+        pass
+
+    # -- what leaves
+
+    def open(self, connection: Any) -> None:
+        """From now on, and with what has gathered, over this connection."""
+        self._connection = connection
+        self._flush()
+
+    def close(self) -> None:
+        """Send what can be sent at once, and nothing more."""
+        if self._connection is not None:
+            self._flush()
+        self._stop_waiting()
+        self._waiting.clear()
+        self._connection = None
+        self._ended.set()
+
+    def _flush(self) -> None:
+        self._due = False
+        if self._connection is None or not self._waiting:
+            return
+        try:
+            sent = self._connection.send(self._waiting, timeout=0.0)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            # The other side is gone, and the reading greenlet hears so for itself.
+            self._waiting.clear()
+            sent = 0
+        del self._waiting[:sent]
+        if self._waiting:
+            self._wait_until_writable()
+        else:
+            self._stop_waiting()
+        if self._missed and not self.full:
+            self._missed = False
+            self.send(event("sync", {}))
+        if self._room is not None and not self.full:
+            self._room.set()
+
+    def _wait_until_writable(self) -> None:
+        if self._writable is None:
+            self._writable = gevent.get_hub().loop.io(self._connection.fileno(), WRITABLE)
+            self._writable.start(self._flush)
+
+    def _stop_waiting(self) -> None:
+        if self._writable is not None:
+            self._writable.stop()
+            self._writable.close()
+            self._writable = None
+
+
+class WebSocket:
+    """One WebSocket, as python-engineio asks for it: called with the request, then ``wait`` and ``close``.
+
+    No compression is agreed on: it would take a quarter of a megabyte for each connection.
+    """
+
+    def __init__(self, handler: Callable[[WebSocket], Any], server: Any) -> None:
+        """``handler`` is the bound method of the library's socket that reads until the end."""
+        self._handler = handler
+        self._owner = handler.__self__  # type: ignore[attr-defined]
+        self._outbox: Outbox = self._owner.queue
+        self._protocol = WSConnection(ConnectionType.SERVER)
+        self._arrived: deque[Any] = deque()
+        self._begun: list[str | bytes] = []
+        self._size_most = server.max_http_buffer_size
+        self._open = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        self._connection = environ[SOCKET]
+        try:
+            self._protocol.receive_data(_request(environ))
+            self._connection.sendall(self._protocol.send(AcceptConnection()))
+        except (RemoteProtocolError, LocalProtocolError):
+            start_response("400 Bad Request", [("Content-Length", "0")])
+            return [b""]
+        self._open = True
+        self._outbox.open(self._connection)
+        try:
+            return self._handler(self)
+        finally:
+            # Also at a frame that the library cannot read, where it would leave the socket behind as connected: a
+            # connected phone is not pushed to.
+            self._owner.close(wait=False, abort=True)
+            self.close()
+
+    def wait(self) -> str | bytes | None:
+        """The next message, or None at the end."""
+        while self._open:
+            while self._arrived:
+                if (message := self._handled(self._arrived.popleft())) is not None:
+                    return message
+            self._receive()
+        return None
+
+    def close(self) -> None:
+        """Say goodbye and end the connection; whoever waits in ``wait`` hears the end."""
+        if self._open:
+            self._open = False
+            # Unless the other side said goodbye first.
+            with suppress(LocalProtocolError):
+                self._outbox.send(self._protocol.send(CloseConnection(1000)))
+        self._outbox.close()
+        # Where it is not connected any more, that is what was asked for.
+        with suppress(OSError):
+            self._connection.shutdown(2)
+
+    def _receive(self) -> None:
+        if self._outbox.full:
+            self._outbox.wait_for_room()
+        try:
+            data = self._connection.recv(RECEIVED_AT_ONCE)
+        except OSError:
+            data = b""
+        if data:
+            self._protocol.receive_data(data)
+            self._arrived.extend(self._protocol.events())
+        else:
+            self._open = False
+
+    def _handled(self, arrived: Any) -> str | bytes | None:
+        if isinstance(arrived, Message):
+            return self._whole(arrived)
+        if isinstance(arrived, Ping):
+            self._outbox.send(self._protocol.send(arrived.response()))
+        elif isinstance(arrived, CloseConnection):
+            self._outbox.send(self._protocol.send(arrived.response()))
+            self._open = False
+        return None
+
+    def _whole(self, part: Message[Any]) -> str | bytes | None:
+        """A message once all of it is here. Ends the connection when it becomes too long."""
+        if part.message_finished and not self._begun:
+            return part.data
+        self._begun.append(part.data)
+        if sum(map(len, self._begun)) > self._size_most:
+            self._open = False
+        if not part.message_finished or not self._open:
+            return None
+        parts, self._begun = self._begun, []
+        return "".join(parts) if isinstance(part, TextMessage) else b"".join(parts)  # type: ignore[arg-type]
+
+
+def _request(environ: dict[str, Any]) -> bytes:
+    """The head of the request, which the HTTP server has read, as the protocol wants to read it."""
+    names = (name for name in environ if name.startswith("HTTP_"))
+    lines = [f"{name[5:].replace('_', '-')}: {environ[name]}" for name in names]
+    return "\r\n".join(["GET / HTTP/1.1", *lines, "", ""]).encode("latin-1")
