@@ -56,6 +56,8 @@ _CHANGES_WHO_MAY = (GrantGiven, GrantEnded, ConversationTaken, ConversationClose
 # grant holds now. An event that is not here is not heard.
 NEEDS: dict[str, str] = {
     "message.send": "member",
+    "message.edit": "member",
+    "message.take_back": "member",
     "message.sync": "member",
     "conversation.delivered": "member",
     "conversation.read": "member",
@@ -132,6 +134,8 @@ class Live:
         on("connect", self._connect)
         on("disconnect", self._disconnect)
         answers: dict[str, Callable[[Identity, Any], dict[str, Any]]] = {
+            "message.edit": self._edit,
+            "message.take_back": self._take_back,
             "message.sync": self._sync,
             "conversation.delivered": lambda person, data: self._cursor(person, data, read=False),
             "conversation.read": lambda person, data: self._cursor(person, data, read=True),
@@ -230,7 +234,7 @@ class Live:
         try:
             if person is None:
                 raise Refused(401, "Unauthorized")
-            self.chat.submit(person, *check_draft(data), done)
+            self.chat.submit(self.chat.message(person, *check_draft(data)), done)
         except Refused as refusal:
             acknowledge(_refusal(refusal))
         except STORE_DOWN:
@@ -252,14 +256,25 @@ class Live:
 
         return handler
 
+    def _edit(self, person: Identity, data: Any) -> dict[str, Any]:
+        asked = _checked(say.EditAsk, data)
+        draft = self.chat.edit(person, asked.conversation_id, asked.client_message_id, asked.seq, asked.text)
+        return {"message": self.chat.send(draft)[0]}
+
+    def _take_back(self, person: Identity, data: Any) -> dict[str, Any]:
+        asked = _checked(say.TakeBackAsk, data)
+        draft = self.chat.take_back(person, asked.conversation_id, asked.client_message_id, asked.seq)
+        return {"message": self.chat.send(draft)[0]}
+
     def _sync(self, person: Identity, data: Any) -> dict[str, Any]:
         asked = _checked(say.SyncAsk, data)
-        conversation = self.chat.conversation_for(person, asked.conversation_id)
+        conversation = self.chat.fresh_conversation_for(person, asked.conversation_id)
         self._grants.saw(person, [conversation["owner"]], "messages")
         found = self._store.after(conversation["_id"], asked.after, asked.limit)
+        last = self._store.last_seq(conversation)
         return {
             "messages": [self._store.shown(message) for message in found],
-            "last_seq": self._store.last_seq(conversation["_id"]),
+            "last_seq": last,
         }
 
     def _cursor(self, person: Identity, data: Any, read: bool) -> dict[str, Any]:
@@ -270,7 +285,7 @@ class Live:
     def move_cursor(self, person: Identity, conversation_id: str, seq: int, read: bool) -> None:
         """Say that a person's devices have, or the person has read, everything up to ``seq``. Raises ``Refused``."""
         conversation = self.chat.conversation_for(person, conversation_id)
-        if not 0 <= seq <= self._store.last_seq(conversation_id):
+        if seq and self._store.at(conversation_id, seq) is None:
             raise Refused(422, "Unprocessable Content", {"seq": ["No message has this number yet."]})
         cursor = self._store.move_cursor(conversation_id, person.person_id, seq, seq if read else 0)
         self.teller.tell(
