@@ -45,6 +45,7 @@ def make_indexes(store: Store) -> None:
     store.collection("deliveries").create_index("at", expireAfterSeconds=30 * 86_400)
     store.collection("ended_sessions").create_index("at", expireAfterSeconds=86_400)
     store.collection("connections").create_index("device")
+    store.collection("connections").create_index("person")
 
 
 service.preparations.append(make_indexes)

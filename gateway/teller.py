@@ -12,6 +12,7 @@ from gevent.event import Event as Bell
 
 from gateway.chat import Chat
 from gateway.chat_store import ChatStore
+from gateway.presence import STALE, Presence
 from infra import telemetry
 from infra.ids import new_id
 from infra.log import Log, LogDown, Outgoing
@@ -24,7 +25,6 @@ log_line = telemetry.logger("teller")
 
 AT_ONCE = 500
 PULSE_SECONDS = 2.0
-STALE_SECONDS = 15.0
 # A message is stored a moment before this process knows that it has to tell it; a write is given up after five seconds.
 TOLD_SLACK = timedelta(seconds=15)
 NOBODY = "nobody"
@@ -64,14 +64,14 @@ class Teller:
         Args:
             id: of the process.
             pulses: collection in which this process says that it lives, and up to where it has told the log.
-            connections: collection of the devices that are connected; those of a dead process are removed.
+            connections: collection of the open connections of all processes.
         """
         self._id = id
         self._log = log
         self._store = store
         self._chat = chat
         self._pulses = pulses
-        self._connections = connections
+        self.presence = Presence(id, store, connections, pulses, self.tell)
         self._events: list[Event] = []
         self._spans: dict[tuple[str, str], Span] = {}
         self._news = Bell()
@@ -91,7 +91,7 @@ class Teller:
         try:
             self.note_activity()
             self._pulses.delete_one({"_id": self._id})
-            self._connections.delete_many({"gateway": self._id})
+            self.presence.goodbye()
         except STORE_DOWN as error:
             # Another process takes over what the pulse speaks of, as after a kill.
             log_line.warning("no_farewell", why=type(error).__name__)
@@ -194,12 +194,12 @@ class Teller:
         At its own start a process does so for every other one, because it was most likely started in its place.
         """
         for pulse in self._pulses.find({"_id": {"$ne": self._id}}):
-            stale = (now() - pulse["at"]).total_seconds() > STALE_SECONDS
+            stale = now() - pulse["at"] > STALE
             if stale or everybody:
                 self._tell_again(pulse["told_until"])
             if stale:
                 self._pulses.delete_one({"_id": pulse["_id"]})
-                self._connections.delete_many({"gateway": pulse["_id"]})
+                self.presence.process_died(pulse["_id"])
 
     def _tell_again(self, since: datetime) -> None:
         by_conversation: dict[str, list[Raw]] = {}
