@@ -20,6 +20,8 @@ ticks_failed = Counter("alongside_ticks_failed_total", "Deadline rounds that fai
 requests = Histogram("alongside_request_seconds", "HTTP requests", ["method", "route", "status"])
 alerts_unrouted = Gauge("alongside_alerts_unrouted", "Open alerts for which no human is known; page somebody", [])
 pushes = Counter("alongside_pushes_total", "Pushes by outcome", ["kind", "state"])
+conversations_waiting = Gauge("alongside_conversations_waiting", "Conversations that no coach has taken yet", [])
+longest_wait = Gauge("alongside_conversation_longest_wait_seconds", "How long the oldest of them has waited", [])
 sockets = Gauge("alongside_sockets", "Connected sockets", [])
 messages = Counter("alongside_messages_total", "Messages stored", [])
 

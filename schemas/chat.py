@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from schemas.base import Event, Hint, Shape
 from schemas.fields import Count, Id, Line, Moment, PageSize, Secret, Text, Version, WallTime, Zone
+from schemas.risk import Card
 
 ConversationState = Literal["open", "waiting", "closed"]
 PushKind = Literal["message", "alert", "session", "goal", "notice", "event"]
@@ -28,6 +29,19 @@ class ConversationTaken(_ConversationEvent):
     """A coach on duty took a conversation that was waiting."""
 
     hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "taken", "message")
+
+
+class ConversationTransferred(ConversationTaken):
+    """A coach handed a conversation over to another, who has taken it. The former coach reads it no more."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "transferred", None)
+
+
+class ConversationWaiting(_ConversationEvent):
+    """Nobody took a conversation for too long; supervisors are told, again and again until somebody does."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "waiting", "message")
+    waited_seconds: Count
 
 
 class ConversationClosed(_ConversationEvent):
@@ -89,6 +103,18 @@ class Cursor(Shape):
     read: Count
 
 
+class Away(Shape):
+    """What a client is told while nobody has taken the conversation.
+
+    ``expected_at`` is when a coach is next on duty, by the coach's own hours; null where somebody is on duty now, and
+    where nobody knows.
+    """
+
+    words: Line
+    expected_at: Moment | None
+    cards: list[Card]
+
+
 class ConversationOut(Shape):
     id: Id
     kind: Literal["direct", "on_duty"]
@@ -98,6 +124,30 @@ class ConversationOut(Shape):
     cursors: dict[str, Cursor]
     state: ConversationState
     waiting_since: Moment | None
+    away: Away | None
+
+
+class WaitingOut(Shape):
+    """``client_id`` is for supervisors; ``escalated_at`` is when they were told last."""
+
+    id: Id
+    client_id: Id | None
+    waiting_since: Moment
+    waited_seconds: Count
+    escalated_at: Moment | None
+
+
+class WaitingPage(Shape):
+    """The one who has waited longest first."""
+
+    items: list[WaitingOut]
+    next: str | None
+
+
+class HandOver(Shape):
+    """``to`` is a coach on duty."""
+
+    to: Id
 
 
 class ConversationPage(Shape):

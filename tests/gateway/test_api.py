@@ -339,6 +339,7 @@ BODIES: dict[str, Any] = {
     "/v1/conversations/{conversation_id}/delivered": {"seq": 1},
     "/v1/conversations/{conversation_id}/read": {"seq": 1},
     "/v1/conversations/{conversation_id}/messages": MESSAGE,
+    "/v1/conversations/{conversation_id}/transfer": {"to": "somebody"},
     "/v1/goals/{goal_id}": {"text": "run"},
     "/v1/people/{person_id}": {"display_name": "Mallory"},
     "/v1/networks/{network_id}/notices": {"id": "n", "title": "t", "body": "b"},
