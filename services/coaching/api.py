@@ -70,7 +70,8 @@ def set_availability(body: say.AvailabilityEdit) -> Any:
         if "on_duty" in given:
             coach.go(body.on_duty, moment)
         if "do_not_disturb_until" in given:
-            coach.rest(body.do_not_disturb_until, moment)
+            coach.rest(body.do_not_disturb_until)
+        coach.settle(moment)
 
     return _availability(Coach.change(who().person_id, act, create=True))
 

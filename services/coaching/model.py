@@ -41,6 +41,7 @@ class Coach(Aggregate):
     hours = DictField()
     holidays = ListField(DictField())
     capacity = IntField(default=CAPACITY)
+    told_capacity = IntField(default=CAPACITY)
     edition = IntField(default=0)
     next_change_at = DateTimeField()
     back_at = DateTimeField()
@@ -51,12 +52,10 @@ class Coach(Aggregate):
             # Whoever says "on" means it, and is disturbed.
             self.quiet_until = None
         self.said, self.holds_until = on_duty, rules.stands_until(self.duty(), on_duty, moment)
-        self._settle(moment)
 
-    def rest(self, until: datetime | None, moment: datetime) -> None:
+    def rest(self, until: datetime | None) -> None:
         """Not be disturbed until then; None ends it."""
         self.quiet_until = until
-        self._settle(moment)
 
     def arrange(self, edit: AvailabilityEdit, moment: datetime) -> None:
         """Change the hours and the like, as far as they are given. New hours decide from now on."""
@@ -65,34 +64,36 @@ class Coach(Aggregate):
             self.zone = edit.zone
         if edit.holidays is not None:
             self.holidays = [holiday.dump() for holiday in edit.holidays]
+        if edit.capacity is not None:
+            self.capacity = edit.capacity
         if edit.hours is not None and (hours := edit.hours.dump()) != self.hours:
             self.said, self.hours, self.holds_until = self.on_duty, hours, None
         elif self.holds_until is not None and self.holds_until > moment:
             self.holds_until = rules.stands_until(self.duty(), self.said, moment)
-        self._settle(moment, edit.capacity)
 
     def follow(self, moment: datetime) -> None:
         """Do what the hours say, when it is time to."""
         if self.next_change_at is not None and self.next_change_at <= moment:
-            self._settle(moment)
+            self.settle(moment)
 
-    def duty(self) -> rules.Duty:
-        """What decides whether this coach answers."""
-        said = self.on_duty if self.said is None else self.said
-        return rules.Duty(said, self.holds_until, self.quiet_until, self.zone, self.hours, self.holidays)
-
-    def _settle(self, moment: datetime, capacity: int | None = None) -> None:
-        """Tell what is different now, and note when to look again."""
+    def settle(self, moment: datetime) -> None:
+        """Tell what is different now, and note when to look again. Once a change, after all of it: others take in one
+        word of a coach for each version."""
         duty = self.duty()
         on_duty, turns_at = rules.answers(duty, moment), rules.next_change(duty, moment)
         self.next_change_at = turns_at or (moment + rules.AHEAD if duty.has_hours else None)
         if self.on_duty != on_duty:
             self.on_duty = on_duty
             self.record(CoachWentOnDuty if on_duty else CoachWentOffDuty, coach_id=self.id)
-        news = (self.capacity if capacity is None else capacity, None if on_duty else turns_at)
-        if news != (self.capacity, self.back_at):
-            self.capacity, self.back_at = news
-            self.record(CoachAvailabilityChanged, coach_id=self.id, capacity=self.capacity, back_at=self.back_at)
+        back_at = None if on_duty else turns_at
+        if (self.capacity, back_at) != (self.told_capacity, self.back_at):
+            self.told_capacity, self.back_at = self.capacity, back_at
+            self.record(CoachAvailabilityChanged, coach_id=self.id, capacity=self.capacity, back_at=back_at)
+
+    def duty(self) -> rules.Duty:
+        """What decides whether this coach answers."""
+        said = self.on_duty if self.said is None else self.said
+        return rules.Duty(said, self.holds_until, self.quiet_until, self.zone, self.hours, self.holidays)
 
 
 class Referral(Aggregate):

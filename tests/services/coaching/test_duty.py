@@ -39,9 +39,24 @@ def edit(coach: Caller, body: dict[str, Any], edition: int = 0) -> Any:
 
 def set_at(world: World, moment: datetime, **body: Any) -> Coach:
     """Sam's hours, set at a moment that is not now."""
-    coach = Coach.change("sam", lambda coach: coach.arrange(AvailabilityEdit.load(body), moment))
+
+    def act(coach: Coach) -> None:
+        coach.arrange(AvailabilityEdit.load(body), moment)
+        coach.settle(moment)
+
+    coach = Coach.change("sam", act)
     world.settle()
     return coach
+
+
+def say(on_duty: bool, moment: datetime) -> None:
+    """Sam's own word, said at a moment that is not now."""
+
+    def act(coach: Coach) -> None:
+        coach.go(on_duty, moment)
+        coach.settle(moment)
+
+    Coach.change("sam", act)
 
 
 def turns(world: World) -> list[str]:
@@ -170,13 +185,13 @@ def test_hours_set_while_they_run_put_the_coach_on_duty_at_once(team: World) -> 
 
 def test_an_explicit_off_stands_until_the_next_interval_and_an_explicit_on_until_its_end(team: World) -> None:
     set_at(team, london(10), **WORK)
-    Coach.change("sam", lambda coach: coach.go(False, london(10, 30)))
+    say(False, london(10, 30))
     team.tick(london(12, 30))
     assert turns(team) == ["on", "off"]
     team.tick(london(13))
     assert turns(team) == ["on", "off", "on"]
     team.tick(london(17))
-    Coach.change("sam", lambda coach: coach.go(True, london(19)))
+    say(True, london(19))
     team.tick(london(9, day=15))
     team.tick(london(11, 59, day=15))
     assert turns(team) == ["on", "off", "on", "off", "on"]
@@ -210,7 +225,7 @@ def test_hours_that_are_taken_away_leave_the_coach_as_it_was_found(team: World, 
 
 def test_a_new_holiday_does_not_undo_a_word_that_still_stands(team: World) -> None:
     set_at(team, london(10), **WORK)
-    Coach.change("sam", lambda coach: coach.go(False, london(10, 30)))
+    say(False, london(10, 30))
     set_at(team, london(11), holidays=[{"first": "2026-01-15", "last": "2026-01-15"}])
     assert turns(team) == ["on", "off"]
     team.tick(london(13))
@@ -222,6 +237,17 @@ def test_a_new_holiday_does_not_undo_a_word_that_still_stands(team: World) -> No
 
 
 # -- what others are told
+
+
+def test_hours_and_do_not_disturb_set_at_once_are_one_word_to_others(team: World, sam: Caller) -> None:
+    always = {day: [{"start": "00:00", "end": "24:00"}] for day in WEEKDAYS}
+    until = now() + timedelta(hours=1)
+    assert edit(sam, {"hours": always, "do_not_disturb_until": until.isoformat()}).json["on_duty"] is False
+    assert turns(team) == []
+    (told,) = team.events(CoachAvailabilityChanged)
+    assert told.back_at == until
+    answer = sam.put(PATH, {"on_duty": True, "do_not_disturb_until": until.isoformat()})
+    assert (answer.json["on_duty"], turns(team)) == (False, [])
 
 
 def test_others_learn_when_the_coach_is_back_and_how_many_at_once(team: World) -> None:
