@@ -164,8 +164,9 @@ function cards(found) {
 function talk(socket, chat) {
   const people = make("div", { class: "row people", role: "group", "aria-label": "Who to talk to" });
   const place = make("div", {});
-  const meanwhile = make("div", { class: "panel", role: "status" });
-  const panel = make("div", { class: "panel" }, people, meanwhile, place);
+  const meanwhile = make("div", { role: "status" });
+  const lines = make("div", { class: "panel" });
+  const panel = make("div", { class: "panel" }, people, meanwhile, place, lines);
   let coaches = [];
   let open = null;
   let drawn = "";
@@ -185,11 +186,9 @@ function talk(socket, chat) {
     const now = JSON.stringify(away ?? null);
     if (now === waited) return;
     waited = now;
-    meanwhile.replaceChildren(...(away ? [
-      make("section", { class: "card away" }, make("p", {}, away.words),
-        away.expected_at && make("p", {}, `A coach is expected at ${clock(away.expected_at)}.`)),
-      ...cards(away.cards),
-    ] : []));
+    meanwhile.replaceChildren(...(away ? [make("section", { class: "card away" }, make("p", {}, away.words),
+      away.expected_at && make("p", {}, `A coach is expected at ${clock(away.expected_at)}.`))] : []));
+    lines.replaceChildren(...(away ? cards(away.cards) : []));
   }
 
   function draw() {
