@@ -44,6 +44,7 @@ class Settings:
         rate_limits: whether too many requests are refused.
         proxies: how many proxies in front of the gateway are ours, so that the caller's address is believed from them.
         alert_seconds: by band, how long an alert waits for a human before the next one is asked.
+        waiting_seconds: how long a conversation waits for whoever is on duty before the supervisors are told.
         token_seconds: how long an access token holds.
         region: whose crisis lines are shown first.
     """
@@ -66,6 +67,7 @@ class Settings:
     rate_limits: bool
     proxies: int
     alert_seconds: Mapping[str, int]
+    waiting_seconds: int
     token_seconds: int
     region: str
 
@@ -99,6 +101,7 @@ def read_settings() -> Settings:
             "urgent": env.int("ALERT_SECONDS_URGENT", 300, validate=Range(min=1)),
             "high": env.int("ALERT_SECONDS_HIGH", 1800, validate=Range(min=1)),
         },
+        waiting_seconds=env.int("WAITING_SECONDS", 300, validate=Range(min=1)),
         token_seconds=env.int("TOKEN_SECONDS", 900, validate=Range(min=1)),
         region=env.str("REGION", "US", validate=OneOf(("US", "GB"))),
     )

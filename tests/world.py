@@ -62,6 +62,7 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "rate_limits": False,
         "proxies": 0,
         "alert_seconds": {"urgent": 300, "high": 1800},
+        "waiting_seconds": 300,
         "token_seconds": 900,
         "region": "US",
     }
