@@ -105,11 +105,12 @@ def who_has(store: ChatStore, id: str) -> list[str]:
 
 
 def told(kind: type[E]) -> list[E]:
-    """What lies in the outboxes of conversations, the oldest first."""
+    """What is still to be told, by conversations or otherwise, the oldest first."""
     entries = [
         entry
-        for conversation in service.store.collection("conversations").find({}, {"outbox": 1})
-        for entry in conversation.get("outbox", [])
+        for place in ("conversations", "carriers")
+        for document in service.store.collection(place).find({}, {"outbox": 1})
+        for entry in document.get("outbox", [])
         if entry["headers"]["ce_type"] == kind.type_name()
     ]
     events = [decode(bytes(e["value"]), e["headers"], EVENTS) for e in sorted(entries, key=lambda e: str(e["id"]))]
