@@ -201,9 +201,7 @@ def test_only_the_gateway_has_several_processes_behind_one_port() -> None:
     assert "--processes is for the gateway" in refused.output
 
 
-def test_a_port_in_use_is_said_in_words_by_several_processes_too(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_port_in_use_is_said_in_words_by_several_processes_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         surroundings(monkeypatch, world, LISTEN=f"127.0.0.1:{taken.getsockname()[1]}")
         refused = CliRunner().invoke(commands, ["serve", "gateway", "--processes", "2"])
