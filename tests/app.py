@@ -311,7 +311,9 @@ class Phone:
             self.disconnect()
             raise
         self._wire = self._socket.eio.ws
-        until(lambda: len(self.told) > before, "the first word after connecting")
+        until(lambda: len(self.told) > before or not self.connected, "the first word after connecting")
+        if len(self.told) == before:
+            raise socketio.exceptions.ConnectionError("the connection ended before the first word")
         return self
 
     def disconnect(self) -> None:

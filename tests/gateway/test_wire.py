@@ -153,6 +153,12 @@ def frame(kind: int, payload: bytes = b"", mask: bool = True) -> bytes:
     return bytes([kind]) + masked + (b"\x00" * 4 if mask else b"") + payload
 
 
+def on_and_on(line: Line, data: bytes) -> None:
+    """Write the same until the connection takes no more."""
+    while True:
+        line.theirs.send(data)
+
+
 def turns(count: int = 100) -> None:
     """Let the event loop run until it has nothing to do, over and over: what could happen by itself has happened."""
     for _ in range(count):
@@ -273,8 +279,7 @@ def test_whoever_does_not_read_is_not_read_from(line: Line) -> None:
     # Nor is anything more taken out of the connection: in the end the other side cannot even write.
     line.theirs.settimeout(0.0)
     with pytest.raises(BlockingIOError):
-        while True:
-            line.theirs.send(frame(FIN | TEXT, ASK.encode()))
+        on_and_on(line, frame(FIN | TEXT, ASK.encode()))
     line.theirs.settimeout(None)
     line.take_until(lambda: len(line.texts()) >= 50)
     assert len(line.reader.heard) >= 50
@@ -374,17 +379,10 @@ def test_the_longest_message_is_heard_and_a_longer_one_ends_the_connection(line:
 )
 def test_a_message_without_end_ends_the_connection(line: Line, first: bytes, more: bytes) -> None:
     line.say_bytes(first)
-
-    def on_and_on() -> None:
-        try:
-            while True:
-                line.say_bytes(more)
-        except OSError:
-            return
-
-    saying = gevent.spawn(on_and_on)
+    saying = gevent.spawn(on_and_on, line, more)
     line.take_all()
     saying.join(10)
+    assert isinstance(saying.exception, OSError)
     assert line.reader.closed
     assert line.reader.heard == []
     assert line.goodbye() == 1009
