@@ -44,7 +44,7 @@ class Talker:
         self._answered: dict[str, Any] = {}
 
     def talk(self, stop: threading.Event) -> None:
-        """Until told to stop, and then until everything that was said is acknowledged and all that was missed is here.
+        """Until told to stop, and then until everything that was said is acknowledged.
 
         Now and then it reads everything up to its own last message, and so leaves the newer ones unread.
         """
@@ -55,7 +55,10 @@ class Talker:
                 number += 1
                 waiting.append(f"{self.phone.id[:8]}-{number:06}")
             waiting = self._send(waiting)
-        patiently(self._keep_up)
+
+    def finish(self) -> None:
+        """Ask for what was missed, once nobody says anything more."""
+        patiently(self._come_back)
         self._end_life()
 
     def unread(self) -> int:
@@ -66,7 +69,8 @@ class Talker:
         """Say everything that waits, at once and in order; return what has to be said again."""
         self._answered = answered = {}
         try:
-            self._stay_connected()
+            if not self.phone.connected:
+                self._come_back()
             for id in waiting:
                 said = {"conversation_id": self.conversation, "client_message_id": id, "text": f"text of {id}"}
                 self.phone.say("message.send", said, lambda answer, id=id: answered.__setitem__(id, answer))
@@ -97,15 +101,17 @@ class Talker:
     def _was_read(self, number: int) -> None:
         self.read = max(self.read, number)
 
-    def _stay_connected(self) -> None:
+    def _come_back(self) -> bool:
+        """Connect where that is needed, and miss nothing. Raises one of ``GONE``."""
         if not self.phone.connected:
             self._end_life()
             self.phone.connect()
             self.reconnects += 1
-            self._keep_up()
+        self._catch_up()
+        return True
 
-    def _keep_up(self) -> bool:
-        """Take what was told, then ask for the rest. Raises what a call over a lost connection raises."""
+    def _catch_up(self) -> None:
+        """Take what was told, then ask for the rest."""
         self._take([told.data for told in tuple(self.phone.told) if told.event == "message"])
         while True:
             asked = {"conversation_id": self.conversation, "after": len(self.history), "limit": PAGE}
@@ -114,7 +120,7 @@ class Talker:
                 raise socketio.exceptions.SocketIOError(answer["problem"]["title"])
             self._take(answer["messages"])
             if len(self.history) >= answer["last_seq"]:
-                return True
+                return
 
     def _take(self, messages: list[Message]) -> None:
         for message in messages:
@@ -190,6 +196,8 @@ def talking(app: App, pairs: int, phone: Callable[[Phone], Phone] = lambda phone
             thread.join(180)
     assert crowd.broken == []
     assert not any(thread.is_alive() for thread in threads)
+    for talker in talkers:
+        talker.finish()
 
 
 def check_in(phone: Phone, stop: threading.Event, acknowledged: list[dict[str, Any]]) -> None:
