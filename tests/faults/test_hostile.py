@@ -7,7 +7,6 @@ import json
 import os
 import random
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -33,8 +32,13 @@ def frame(first: int, payload: bytes = b"", mask: bool = True, length: bytes | N
     """A frame with any first byte, any length field, and a mask that changes nothing."""
     if length is None:
         size = len(payload)
-        length = bytes([size]) if size < 126 else b"\x7e" + struct.pack("!H", size)
-        length = length if size < 65_536 else b"\x7f" + struct.pack("!Q", size)
+        length = (
+            bytes([size])
+            if size < 126
+            else b"\x7e" + size.to_bytes(2, "big")
+            if size < 65_536
+            else (b"\x7f" + size.to_bytes(8, "big"))
+        )
     marked = bytes([length[0] | (0x80 if mask else 0)]) + length[1:]
     return bytes([first]) + marked + (b"\0" * 4 if mask else b"") + payload
 
@@ -96,7 +100,8 @@ def wrong_packet(chance: Chance) -> bytes:
 
 def wrong_namespace(chance: Chance) -> bytes:
     where = chance.choice(["/", "/admin", "/,/", "/" + "x" * 5000, "/?token=x", "//", "/\0", "/☃"])
-    return text(f"4{chance.choice('0123456')}{where},{chance.choice(['', '[]', '{}', '["typing",{}]'])}")
+    said = chance.choice(["", "[]", "{}", '["typing",{}]'])
+    return text(f"4{chance.choice('0123456')}{where},{said}")
 
 
 def wrong_attachments(chance: Chance) -> bytes:
@@ -136,7 +141,8 @@ def nested(depth: int) -> Any:
 
 
 def wrong_event(chance: Chance) -> bytes:
-    name = chance.choice([*sorted(NEEDS), *sorted(NEEDS), "connect", "disconnect", "ready", "*", "__init__", None, 1, [], {}])
+    others = ["connect", "disconnect", "ready", "*", "__init__", None, 1, [], {}]
+    name = chance.choice([*sorted(NEEDS), *sorted(NEEDS), *others])
     body = {chance.choice(FIELDS): wrong_value(chance) for _ in range(chance.randrange(6))}
     return event(name, *chance.choice([[], [body], [body], [body], [body, body], [wrong_value(chance)]]))
 
@@ -265,7 +271,9 @@ def test_a_thousand_hostile_packets_harm_nobody(app: App) -> None:
         assert '"level": "error"' not in line
 
 
-@pytest.mark.parametrize("line", ["", "\r\n", "\0", "GET", "GET / HTTP/9.9", "G\xff / HTTP/1.1", "GET /" + "x" * 99_999])
+@pytest.mark.parametrize(
+    "line", ["", "\r\n", "\0", "GET", "GET / HTTP/9.9", "G\xff / HTTP/1.1", "GET /" + "x" * 99_999]
+)
 def test_no_request_that_is_none_is_answered_with_5xx(app: App, line: str) -> None:
     with closing(socket.create_connection(("127.0.0.1", app.port), timeout=20)) as connection:
         connection.sendall(line.encode("latin-1") + b"\r\nUpgrade: websocket\r\n\r\n")

@@ -34,28 +34,27 @@ class Flapping:
         self._chance = random.Random(SEED)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._stop = threading.Event()
-        self._open: list[threading.Thread] = []
         self.cuts = 0
         self.calm = threading.Event()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def run(self) -> None:
         """Carry one connection after the other until the end."""
+        carried: list[threading.Thread] = []
         self._listener.settimeout(0.1)
         while not self._stop.is_set():
             try:
                 phone, _ = self._listener.accept()
             except TimeoutError:
                 continue
-            thread = threading.Thread(target=self._carry, args=(phone, self._bytes_left()))
-            self._open.append(thread)
-            thread.start()
+            carried.append(threading.Thread(target=self._carry, args=(phone, self._bytes_left())))
+            carried[-1].start()
+        self._listener.close()
+        for thread in carried:
+            thread.join(10)
 
     def end(self) -> None:
         self._stop.set()
-        self._listener.close()
-        for thread in self._open:
-            thread.join(10)
 
     def _bytes_left(self) -> int:
         """Until the cut: sometimes within the greeting, and otherwise somewhere in what two people say."""
@@ -94,7 +93,7 @@ def flapping(port: int) -> Iterator[Flapping]:
         yield link
     finally:
         link.end()
-        thread.join(10)
+        thread.join(20)
 
 
 def over(links: list[Flapping], mine: list[Phone]) -> Callable[[Phone], Phone]:
