@@ -43,8 +43,8 @@ class Talker:
         self.reconnects = 0
         self._answered: dict[str, Any] = {}
 
-    def talk(self, stop: threading.Event) -> None:
-        """Until told to stop, and then until everything that was said is acknowledged.
+    def talk(self, stop: threading.Event, breath: float = 0.0) -> None:
+        """Until told to stop, and then until everything that was said is acknowledged; ``breath`` seconds in between.
 
         Now and then it reads everything up to its own last message, and so leaves the newer ones unread.
         """
@@ -55,6 +55,7 @@ class Talker:
                 number += 1
                 waiting.append(f"{self.phone.id[:8]}-{number:06}")
             waiting = self._send(waiting)
+            pause(breath)
 
     def finish(self) -> None:
         """Ask for what was missed, once nobody says anything more."""
@@ -171,10 +172,13 @@ class Crowd:
 
 
 @contextmanager
-def talking(app: App, pairs: int, phone: Callable[[Phone], Phone] = lambda phone: phone) -> Iterator[Crowd]:
+def talking(
+    app: App, pairs: int, phone: Callable[[Phone], Phone] = lambda phone: phone, breath: float = 0.0
+) -> Iterator[Crowd]:
     """New pairs who chat and check in meanwhile, and afterwards until all of it is acknowledged.
 
-    ``phone`` may give each person another phone to talk with than the one they signed in on.
+    ``phone`` may give each person another phone to talk with than the one they signed in on; ``breath`` are the seconds
+    between two goes, where the test needs the machine for something else.
     """
     talkers: list[Talker] = []
     for _ in range(pairs):
@@ -182,7 +186,7 @@ def talking(app: App, pairs: int, phone: Callable[[Phone], Phone] = lambda phone
         conversation = app.talk(client, coach)
         talkers += [Talker(phone(person), conversation) for person in (client, coach)]
     crowd = Crowd(talkers, [[] for _ in range(pairs)])
-    acts: list[Callable[[], None]] = [lambda t=talker: t.talk(crowd.stop) for talker in talkers]
+    acts: list[Callable[[], None]] = [lambda t=talker: t.talk(crowd.stop, breath) for talker in talkers]
     for (client_side, _), kept in zip(crowd.pairs, crowd.days, strict=True):
         acts.append(lambda c=client_side.phone, k=kept: check_in(c, crowd.stop, k))
     threads = [threading.Thread(target=crowd.run, args=(act,), daemon=True) for act in acts]

@@ -204,9 +204,8 @@ class Stranger:
     def survives(self, data: bytes) -> bool:
         """Whether the connection still answers after this. Raises when it neither answers nor ends."""
         try:
-            self._socket.sendall(data)
-            self._socket.sendall(text(PROBE) + frame(FIN | PING, b"still there?"))
             self._got = b""
+            self._socket.sendall(data + text(PROBE) + frame(FIN | PING, b"still there?"))
             self._read_until(b"still there?")
         except (ConnectionError, EOFError):
             return False
@@ -253,7 +252,7 @@ def test_a_thousand_hostile_packets_harm_nobody(app: App) -> None:
     gateway = app.part("gateway")
     assert maya.token is not None
     logged = len(app.log())
-    with talking(app, 1) as crowd:
+    with talking(app, 1, breath=0.1) as crowd:
         first = attack(app, maya.token)
         until(lambda: len(gateway.net_connections("tcp")) < 100, "the strangers are forgotten")
         memory, files = gateway.memory_info().rss, gateway.num_fds()
