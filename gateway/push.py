@@ -45,6 +45,7 @@ def make_indexes(store: Store) -> None:
     store.collection("deliveries").create_index("at", expireAfterSeconds=30 * 86_400)
     store.collection("ended_sessions").create_index("at", expireAfterSeconds=86_400)
     store.collection("connections").create_index("device")
+    store.collection("connections").create_index("person")
 
 
 service.preparations.append(make_indexes)
@@ -72,8 +73,8 @@ for _kind in EVENTS.values():
 
 @service.on(MessageSent)
 def wake_the_readers(event: MessageSent) -> None:
-    """Whoever did not write alone, and whose device has not been told of these messages already."""
-    readers = [person for person in event.tell if set(event.senders) != {person}]
+    """Whoever another wrote to, and whose device has not been told of these messages already."""
+    readers = [person for person in event.tell if set(event.senders) - {person}]
     devices = _not_woken_yet(_away(_devices_of(readers)), event)
     # Named by the messages and not by the event: what a takeover tells again is the same delivery.
     made = _make_deliveries(f"{event.conversation_id}/{event.to_seq}", "message", event.conversation_id, devices)

@@ -34,6 +34,8 @@ class Settings:
         vault_key: 32 bytes that wrap every person's key.
         public_url: where phones reach the gateway.
         listen: host and port of this part.
+        listener: an open socket that is listened at instead, where several processes share one.
+        processes: how many processes of this part share it.
         peers: name of a service to its base URL.
         firebase_credentials: path of a Google service account file, or None.
         firebase_project: the Firebase project whose sign-ins are taken.
@@ -54,6 +56,8 @@ class Settings:
     vault_key: bytes
     public_url: str
     listen: tuple[str, int]
+    listener: int | None
+    processes: int
     peers: Mapping[str, str]
     firebase_credentials: str | None
     firebase_project: str | None
@@ -82,6 +86,8 @@ def read_settings() -> Settings:
         vault_key=_key(env.str("VAULT_KEY", validate=_is_key)),
         public_url=env.str("PUBLIC_URL", "http://127.0.0.1:8000", validate=_starts("http://", "https://")),
         listen=_address(env.str("LISTEN", "127.0.0.1:8000", validate=_is_address)),
+        listener=env.int("LISTENER", None),
+        processes=env.int("PROCESSES", 1, validate=Range(min=1)),
         peers=_peers(env.str("PEERS", "", validate=_are_peers)),
         firebase_credentials=env.str("FIREBASE_CREDENTIALS", None) or None,
         firebase_project=env.str("FIREBASE_PROJECT", None) or None,

@@ -14,7 +14,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from zoneinfo import available_timezones
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, missing, validate
+
+# The default of a field that is left out where there is nothing to say.
+ABSENT: Any = missing
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 
@@ -157,6 +160,16 @@ WallTime = Annotated[
     str,
     String(validate=Matches(r"^([01]\d|2[0-3]):[0-5]\d$", error="Must be HH:MM."), metadata=_of("HH:MM.")),
 ]
+
+
+NO_ATTACHMENTS = "Attachments cannot be sent: a message is written words."
+
+
+def _no_attachments(_: Any) -> None:
+    raise ValidationError(NO_ATTACHMENTS)
+
+
+NoAttachments = Annotated[None, fields.Raw(validate=_no_attachments, allow_none=False, metadata=_of("Refused."))]
 
 
 def written(moment: datetime) -> str:

@@ -52,6 +52,8 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "vault_key": VAULT_KEY,
         "public_url": "http://127.0.0.1:8000",
         "listen": ("127.0.0.1", 0),
+        "listener": None,
+        "processes": 1,
         "peers": {},
         "firebase_credentials": None,
         "firebase_project": None,

@@ -329,6 +329,7 @@ def scene(the_app: App) -> Iterator[Scene]:
         "network_id": network,
         "assignment_id": the_app.assign(client, coach),
         "device_id": "pocket",
+        "seq": "1",
     }
     yield Scene(client, coach, ids)
     the_app.hang_up()
@@ -339,6 +340,9 @@ BODIES: dict[str, Any] = {
     "/v1/conversations/{conversation_id}/delivered": {"seq": 1},
     "/v1/conversations/{conversation_id}/read": {"seq": 1},
     "/v1/conversations/{conversation_id}/messages": MESSAGE,
+    "/v1/conversations/{conversation_id}/messages/{seq}/edit": {**MESSAGE, "client_message_id": "edit"},
+    "/v1/conversations/{conversation_id}/messages/{seq}/take-back": {"client_message_id": "back"},
+    "/v1/conversations/{conversation_id}/search": {"words": "hello"},
     "/v1/goals/{goal_id}": {"text": "run"},
     "/v1/people/{person_id}": {"display_name": "Mallory"},
     "/v1/networks/{network_id}/notices": {"id": "n", "title": "t", "body": "b"},

@@ -175,6 +175,37 @@ def test_a_bad_day_appears_on_the_coachs_desk_without_a_reload_and_the_two_chat(
     assert kim.title() == "Alongside"
 
 
+def test_words_are_edited_taken_back_and_found_again(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    robin, kim = sign_in(open_page(PHONE), client), sign_in(open_page(DESK), coach)
+    robin.get_by_role("button", name="Talk").click()
+    for words in ("See you on Sunday by the river", "I said too much"):
+        write(robin, "Kim", words)
+        robin.locator(".mine", has_text=words).get_by_text("Sent").wait_for()
+    kim.get_by_role("button", name="Robin").click()
+    kim.get_by_text("I said too much").wait_for()
+
+    first, second = robin.locator(".mine").nth(0), robin.locator(".mine").nth(1)
+    first.get_by_text("Change").click()
+    first.get_by_role("button", name="Edit").click()
+    assert robin.get_by_label("Write to Kim").input_value() == "See you on Sunday by the river"
+    write(robin, "Kim", "See you on Monday by the river")
+    kim.locator(".theirs", has_text="See you on Monday by the river").get_by_text("Edited").wait_for()
+    second.get_by_text("Change").click()
+    second.get_by_role("button", name="Take back").click()
+    kim.locator(".theirs", has_text="Taken back").wait_for()
+    assert messages(kim) == messages(robin) == ["See you on Monday by the river", "Taken back"]
+    assert "too much" not in kim.content()
+
+    kim.get_by_text("Search", exact=True).first.click()
+    kim.get_by_label("Words to look for").fill("RIVER monday")
+    kim.locator(".looking").get_by_role("button", name="Search").click()
+    kim.locator(".found").get_by_text("Robin: See you on Monday by the river").wait_for()
+    kim.reload()
+    kim.get_by_role("button", name="Robin").click()
+    kim.locator(".theirs", has_text="See you on Monday by the river").get_by_text("Edited").wait_for()
+
+
 def test_a_message_typed_while_the_gateway_is_away_arrives_once_and_in_order(app: App, open_page: OpenPage) -> None:
     client, coach = new_couple(app)
     robin = sign_in(open_page(PHONE), client)
