@@ -159,8 +159,8 @@ def _methods_of_our_own(app: Flask) -> list[str]:
     return found
 
 
-def limits(app: Flask, settings: Settings) -> None:
-    """Too many requests answer 429 with ``Retry-After``."""
+def limits(app: Flask, settings: Settings, among: int) -> None:
+    """Too many requests answer 429 with ``Retry-After``; this process is one of ``among``."""
 
     def caller() -> str:
         identity: Identity | None = g.get("identity")
@@ -174,7 +174,7 @@ def limits(app: Flask, settings: Settings) -> None:
     for name in ("livez", "readyz", "metrics"):
         limiter.exempt(app.view_functions[name])
     guarded = limiter.limit(
-        f"{max(1, WRONG_SIGN_INS // settings.processes)} per minute",
+        f"{max(1, WRONG_SIGN_INS // among)} per minute",
         key_func=_account_asked_for,
         exempt_when=lambda: request.path != "/v1/auth/token",
         deduct_when=lambda response: response.status_code == 401,

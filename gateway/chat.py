@@ -225,15 +225,6 @@ class Chat:
         self._check_change(draft, seq)
         return draft
 
-    def transfer(self, person: Identity, conversation_id: str, client_message_id: str, to: str) -> Draft:
-        """That this person hands the conversation to another coach, to be sent.
-
-        Raises:
-            Refused: 404 or 409 (closed).
-        """
-        owner_id = self._open_conversation(person, conversation_id)["owner"]
-        return Draft(conversation_id, owner_id, person.person_id, client_message_id, None, "transferred", to=to)
-
     def _open_conversation(self, person: Identity, conversation_id: str) -> Raw:
         conversation = self.conversation_for(person, conversation_id)
         if conversation["state"] == "closed":

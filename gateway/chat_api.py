@@ -7,9 +7,11 @@ from typing import Any
 
 from flask import g, request
 
+from gateway.away import WORDS
 from gateway.chat import Chat, Refused
 from gateway.chat_store import ChatStore, Draft, new_conversation
-from gateway.duty import next_on_duty, taken
+from gateway.duty import away_words, give_waiting
+from gateway.duty_api import duty_routes
 from gateway.live import Live
 from gateway.search import plain, search
 from infra.access import Identity, NotYours, key_for
@@ -65,8 +67,12 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
             if store.open(fresh):
                 g.permitted = True
                 live.teller.opened(fresh)
-                if len(fresh["members"]) > 1 and fresh["kind"] == "on_duty":
-                    live.teller.tell(taken({**fresh, "members": [fresh["owner"]]}, fresh["members"][1]))
+                if fresh["state"] == "waiting":
+                    # In turn: whoever waits longer is given a coach first.
+                    for taken in give_waiting():
+                        live.chat.forget(taken.conversation_id)
+                        live.teller.tell(taken)
+                    fresh = store.conversation(body.id) or fresh
                 return _shown(store, fresh), 201
             before = store.conversation(body.id)
         assert before is not None
@@ -136,6 +142,7 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
 
     for act, read in (("delivered", False), ("read", True)):
         _cursor_route(api, live, act, read)
+    duty_routes(api, service, live, store, lambda conversation: _shown(store, conversation))
 
     return api
 
@@ -174,12 +181,10 @@ def _direct(service: Service, body: say.NewConversation, me: Identity, made: str
 
 
 def _on_duty(body: say.NewConversation, me: Identity, made: str) -> Raw:
-    """A client asks for whoever is on duty; with nobody there it waits for the first who comes."""
+    """A client asks for whoever is on duty, and waits for the first who is free."""
     if me.role != "client":
         refuse("with", "Only a client asks for whoever is on duty.")
-    coach = next_on_duty()
-    members = [me.person_id] if coach is None else [me.person_id, coach]
-    return new_conversation(body.id, "on_duty", me.person_id, members, coach is None, made)
+    return new_conversation(body.id, "on_duty", me.person_id, [me.person_id], True, made)
 
 
 def _member(chat: Chat, service: Service, conversation_id: str, what: str) -> Raw:
@@ -223,4 +228,10 @@ def _shown(store: ChatStore, conversation: Raw) -> Raw:
         "cursors": {member: store.cursor(conversation, member) for member in conversation["members"]},
         "state": conversation["state"],
         "waiting_since": conversation["waiting_since"],
+        "away": _away() if conversation["state"] == "waiting" else None,
     }
+
+
+def _away() -> say.Away:
+    """For its client, the only one who is in a conversation that waits."""
+    return away_words(request.accept_languages.best_match(WORDS))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any, NamedTuple
 
 from bson.binary import Binary
@@ -23,9 +24,9 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 from infra.ids import new_id
-from infra.store import Raw, Store
+from infra.store import Raw, Store, outgoing
 from infra.vault import Vault
-from schemas.base import now
+from schemas.base import Event, now
 from schemas.chat import EntryKind
 from schemas.fields import written
 
@@ -58,13 +59,19 @@ def make_indexes(store: Store) -> None:
     messages.create_index([("c", ASCENDING), ("sender", ASCENDING), ("cmid", ASCENDING)], unique=True)
     messages.create_index("at")
     store.collection("conversations").create_index([("members", ASCENDING), ("last_at", DESCENDING)])
-    store.collection("conversations").create_index([("state", ASCENDING), ("waiting_since", ASCENDING)])
+    conversations = store.collection("conversations")
+    conversations.create_index([("state", ASCENDING), ("waiting_since", ASCENDING)])
+    conversations.create_index("place", unique=True, partialFilterExpression={"place": {"$exists": True}})
+    conversations.create_index("outbox.id", sparse=True)
+    # A conversation changes and tells of it in one write, as an aggregate does.
+    store.outboxes.add(conversations.name)
 
 
 class ChatStore:
     """Conversations and messages of all clients."""
 
     def __init__(self, store: Store, vault: Vault) -> None:
+        self._committed = store.committed
         self._conversations = store.collection("conversations")
         self._messages = store.collection("messages")
         self._vault = vault
@@ -101,20 +108,72 @@ class ChatStore:
     def between(self, one: str, other: str, kind: str) -> list[Raw]:
         return list(self._conversations.find({"members": {"$all": [one, other]}, "kind": kind}))
 
-    def waiting(self) -> list[Raw]:
-        """Conversations that no coach has taken, the oldest first."""
-        return list(self._conversations.find({"state": "waiting"}).sort("waiting_since", ASCENDING).limit(100))
+    def waiting(self, most: int = 0, after: str | None = None) -> list[Raw]:
+        """Conversations that nobody has taken, the oldest first; all of them, or at most so many behind an id."""
+        where: Raw = {"state": "waiting"}
+        mark = self.conversation(after) if after is not None else None
+        # Where the mark was taken in between, the list begins anew: rather somebody twice than somebody not at all.
+        if mark is not None and (since := mark["waiting_since"]) is not None:
+            where["$or"] = [{"waiting_since": {"$gt": since}}, {"waiting_since": since, "_id": {"$gt": after}}]
+        order = [("waiting_since", ASCENDING), ("_id", ASCENDING)]
+        return list(self._conversations.find(where).sort(order).limit(most))
 
-    def take(self, conversation_id: str, coach_id: str) -> bool:
-        """Give a waiting conversation to a coach; False when somebody was first."""
-        taken = self._conversations.update_one(
-            {"_id": conversation_id, "state": "waiting"},
-            {"$set": {"state": "open", "waiting_since": None}, "$push": {"members": coach_id}},
-        )
-        return bool(taken.modified_count)
+    def take(self, conversation: Raw, coach_id: str, room: int | None, event: Event) -> bool:
+        """Give a waiting conversation to somebody; False when another was first, or there is no room left.
+
+        Each conversation that somebody has taken holds one of that person's numbered places, and no two hold the same:
+        however many processes give at once, nobody gets more than ``room``. None: by hand, as many as one likes.
+        """
+        while (place := self._free_place(coach_id, room)) is not None:
+            change = {"$set": {"state": "open", "waiting_since": None, "place": place}, "$push": {"members": coach_id}}
+            try:
+                return self._change({"_id": conversation["_id"], "state": "waiting"}, change, event)
+            except DuplicateKeyError:
+                # Another process gave this place away in this moment.
+                continue
+        return False
+
+    def hand_over(self, conversation: Raw, coach_id: str, *events: Event) -> bool:
+        """Put somebody in the place of whoever has taken it; False when it is not as it was read any more."""
+        where = {"_id": conversation["_id"], "state": "open", "members": conversation["members"]}
+        while True:
+            place = self._free_place(coach_id, None)
+            change: Raw = {"$set": {"members": [conversation["owner"], coach_id], "place": place}}
+            try:
+                return self._change(where, change, *events)
+            except DuplicateKeyError:
+                continue
+
+    def close(self, conversation: Raw, event: Event) -> bool:
+        """End it and free its place; False when it is not as it was read any more."""
+        where = {name: conversation[name] for name in ("_id", "state", "members")}
+        change: Raw = {"$set": {"state": "closed", "waiting_since": None}, "$unset": {"place": ""}}
+        return self._change(where, change, event)
+
+    def escalate(self, conversation: Raw, moment: datetime, event: Event) -> bool:
+        """Note that supervisors are told once more; False when somebody was first."""
+        stage = conversation.get("escalations", 0)
+        where = {"_id": conversation["_id"], "state": "waiting", "escalations": stage or {"$in": [0, None]}}
+        return self._change(where, {"$set": {"escalations": stage + 1, "escalated_at": moment}}, event)
 
     def open_count(self, coach_id: str) -> int:
         return self._conversations.count_documents({"members": coach_id, "kind": "on_duty", "state": "open"})
+
+    def _free_place(self, coach_id: str, room: int | None) -> str | None:
+        found = self._conversations.find({"members": coach_id, "kind": "on_duty", "state": "open"}, {"place": 1})
+        held = [conversation.get("place") for conversation in found]
+        if room is not None and len(held) >= room:
+            return None
+        return next(place for number in count() if (place := f"{coach_id}/{number}") not in held)
+
+    def _change(self, where: Raw, change: Raw, *events: Event) -> bool:
+        """Change a conversation and put what follows into its outbox, in one write; False when ``where`` finds none."""
+        told = {"outbox": {"$each": [outgoing(event) for event in events]}}
+        change = {**change, "$push": {**change.get("$push", {}), **told}}
+        if not self._conversations.update_one(where, change).modified_count:
+            return False
+        self._committed(self._conversations.name, where["_id"])
+        return True
 
     def set_state(self, conversation_id: str, before: str, after: str) -> bool:
         changed = self._conversations.update_one({"_id": conversation_id, "state": before}, {"$set": {"state": after}})
@@ -213,6 +272,16 @@ class ChatStore:
                 raise OperationFailure(wrongs[0]["errmsg"], wrongs[0]["code"])
             return int(wrongs[0]["index"]), True
         return len(documents), False
+
+    def append(self, draft: Draft) -> Raw:
+        """Store one entry behind whatever there is, once: a repeat is answered with the first. Raises ``Erased``."""
+        while (before := self.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)) is None:
+            conversation = self.conversation(draft.conversation_id)
+            assert conversation is not None
+            entry = {**self.seal(draft), "seq": self.last_seq(conversation) + 1}
+            if self.insert([entry])[0]:
+                return entry
+        return before
 
     def at(self, conversation_id: str, seq: int) -> Raw | None:
         """The one with this number."""

@@ -22,7 +22,7 @@ from marshmallow import ValidationError
 from gateway import wire
 from gateway.chat import Chat, Refused, check_draft
 from gateway.chat_store import ChatStore
-from gateway.teller import NOBODY, Teller
+from gateway.teller import Teller
 from gateway.wire import Outbox
 from infra import telemetry
 from infra.access import Grants, Identity, NotSignedIn, Tokens
@@ -35,6 +35,7 @@ from schemas import chat as say
 from schemas.base import Event, Shape, Unknown, Unreadable, decode, now
 from schemas.catalogue import EVENTS, TOPICS
 from schemas.chat import (
+    NOBODY,
     ConversationClosed,
     ConversationTaken,
     CursorMoved,

@@ -69,8 +69,8 @@ class Handler(WSGIHandler):
         log_line.warning("bad_http", why=msg.partition(":")[0][:40])
 
 
-def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
-    """The Flask app with its sockets, and what tells them. Nothing runs yet."""
+def gateway_app(settings: Settings, log: Log, among: int = 1) -> tuple[Flask, Live]:
+    """The Flask app with its sockets, and what tells them; one of ``among`` processes. Nothing runs yet."""
     tokens = Tokens(settings.secret, "app")
     store = ChatStore(service.store, service.vault)
     door = api.Door(settings)
@@ -116,7 +116,7 @@ def gateway_app(settings: Settings, log: Log) -> tuple[Flask, Live]:
         api_of(app).register_blueprint(routes, url_prefix="/v1")
     api.documents(app, door, lambda: openapi(app), asyncapi)
     api.forwarding(app, door)
-    api.limits(app, settings)
+    api.limits(app, settings, among)
     _pages(app)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
@@ -138,16 +138,21 @@ def _pages(app: Flask) -> None:
         return response
 
 
-def main() -> None:
-    """Run until SIGINT or SIGTERM. Raises ``BadSettings``."""
+def main(listener: int | None = None, among: int = 1) -> None:
+    """Run until SIGINT or SIGTERM, at the open socket ``listener`` where ``among`` processes share one.
+
+    Raises:
+        BadSettings: with every mistake in the configuration.
+    """
     settings = read_settings()
     telemetry.log_as_json("gateway")
     service.open(settings)
     log = open_log(settings.log_url)
-    app, live = gateway_app(settings, log)
+    app, live = gateway_app(settings, log, among)
     # Where several share a port, each takes one connection at a time, so that the others get theirs.
-    shared = {"wsgi.multiprocess": settings.processes > 1}
-    server = WSGIServer(_listener(settings), app, log=None, handler_class=Handler, environ=shared)
+    shared = {"wsgi.multiprocess": among > 1}
+    place = settings.listen if listener is None else socket.socket(fileno=listener)
+    server = WSGIServer(place, app, log=None, handler_class=Handler, environ=shared)
 
     def leave() -> None:
         server.stop(timeout=2)
@@ -161,12 +166,6 @@ def main() -> None:
     _prepare()
     live.start()
     server.serve_forever()
-
-
-def _listener(settings: Settings) -> Any:
-    if settings.listener is None:
-        return settings.listen
-    return socket.socket(fileno=settings.listener)
 
 
 def _prepare() -> None:

@@ -19,7 +19,7 @@ from infra.log import Log, LogDown, Outgoing
 from infra.store import STORE_DOWN, Raw
 from infra.worker import backoff
 from schemas.base import Event, encode, now
-from schemas.chat import ConversationOpened, MessageSent
+from schemas.chat import NOBODY, ConversationOpened, MessageSent
 
 log_line = telemetry.logger("teller")
 
@@ -27,7 +27,6 @@ AT_ONCE = 500
 PULSE_SECONDS = 2.0
 # A message is stored a moment before this process knows that it has to tell it; a write is given up after five seconds.
 TOLD_SLACK = timedelta(seconds=15)
-NOBODY = "nobody"
 
 
 @dataclass

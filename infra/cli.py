@@ -60,7 +60,9 @@ def up(data: Path, host: str, port: int, demo: bool, restart: bool, processes: i
 @commands.command()
 @click.argument("part", type=click.Choice(["people", "coaching", "goals", "risk", "alumni", "gateway", "push"]))
 @click.option("--processes", default=1, type=click.IntRange(1, 64), help="Of the gateway: how many behind its port.")
-def serve(part: str, processes: int) -> None:
+@click.option("--listener", type=int, hidden=True, help="An open socket at which several processes listen.")
+@click.option("--among", default=1, hidden=True, help="How many those are.")
+def serve(part: str, processes: int, listener: int | None, among: int) -> None:
     """Run one part; its surroundings come from ALONGSIDE_* settings."""
     if processes > 1 and part != "gateway":
         _fail("--processes is for the gateway. Of the others, start as many as are needed: they share the work.")
@@ -77,7 +79,7 @@ def serve(part: str, processes: int) -> None:
 
             serve_several(part, processes)
         else:
-            runner.serve(part)
+            runner.serve(part, listener, among)
     except BadSettings as error:
         _fail(str(error))
     except OSError as error:

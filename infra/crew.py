@@ -37,13 +37,9 @@ class Crew:
             listener: bound and listening.
             figures: a folder of their own in which they add their metrics up.
         """
-        environ = {
-            **os.environ,
-            "ALONGSIDE_LISTENER": str(listener.fileno()),
-            "ALONGSIDE_PROCESSES": str(processes),
-            "PROMETHEUS_MULTIPROC_DIR": figures,
-        }
-        command = [sys.executable, "-m", "infra.cli", "serve", part]
+        environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": figures}
+        shared = ["--listener", str(listener.fileno()), "--among", str(processes)]
+        command = [sys.executable, "-m", "infra.cli", "serve", part, *shared]
         self._figures = figures
         self._members = [Child(part, command, environ, listener.fileno()) for _ in range(processes)]
         self._due: dict[Child, float] = {}

@@ -354,9 +354,12 @@ def _topics_are_there() -> bool:
     return True
 
 
-def serve(name: str) -> None:
+def serve(name: str, listener: int | None = None, among: int = 1) -> None:
     """Run one part in this process until it is told to stop.
 
+    Args:
+        name: of the part.
+        listener, among: for a gateway process, the open socket that it shares, and with how many in all.
     Raises:
         KeyError: no such part.
         BadSettings: with every mistake in the configuration.
@@ -365,7 +368,7 @@ def serve(name: str) -> None:
     if part is GATEWAY:
         # It patches the standard library, so nothing else of it may be imported before.
         module: Any = importlib.import_module(part.home)
-        module.main()
+        module.main(listener, among)
     else:
         importlib.import_module("infra.part").serve(part.home, name)
 

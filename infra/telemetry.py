@@ -27,6 +27,12 @@ alerts_unrouted = Gauge(
     "alongside_alerts_unrouted", "Open alerts for which no human is known; page somebody", multiprocess_mode="max"
 )
 pushes = Counter("alongside_pushes_total", "Pushes by outcome", ["kind", "state"])
+conversations_waiting = Gauge(
+    "alongside_conversations_waiting", "Conversations that no coach has taken yet", multiprocess_mode="max"
+)
+longest_wait = Gauge(
+    "alongside_conversation_longest_wait_seconds", "How long the oldest of them has waited", multiprocess_mode="max"
+)
 sockets = Gauge("alongside_sockets", "Connected sockets", [], multiprocess_mode="livesum")
 messages = Counter("alongside_messages_total", "Messages stored", [])
 

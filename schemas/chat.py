@@ -19,8 +19,11 @@ from schemas.fields import (
     WallTime,
     Zone,
 )
+from schemas.risk import Card
 
 ConversationState = Literal["open", "waiting", "closed"]
+# In the place of a gateway process, where none has told its sockets.
+NOBODY = "nobody"
 EntryKind = Literal["edited", "taken_back", "transferred"]
 PushKind = Literal["message", "alert", "session", "goal", "notice", "event"]
 
@@ -42,6 +45,21 @@ class ConversationTaken(_ConversationEvent):
     """A coach on duty took a conversation that was waiting."""
 
     hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "taken", "message")
+
+
+class ConversationTransferred(ConversationTaken):
+    """A coach handed a conversation over to another, who has taken it. The former coach reads it no more."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "transferred", None)
+    coach_id: Id
+    to: Id
+
+
+class ConversationWaiting(_ConversationEvent):
+    """Nobody took a conversation for too long; supervisors are told, again and again until somebody does."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "waiting", "message")
+    waited_seconds: Count
 
 
 class ConversationClosed(_ConversationEvent):
@@ -103,6 +121,18 @@ class Cursor(Shape):
     read: Count
 
 
+class Away(Shape):
+    """What a client is told while nobody has taken the conversation.
+
+    ``expected_at`` is when a coach is next on duty, by the coach's own hours; null where somebody is on duty now, and
+    where nobody knows.
+    """
+
+    words: Line
+    expected_at: Moment | None
+    cards: list[Card]
+
+
 class ConversationOut(Shape):
     id: Id
     kind: Literal["direct", "on_duty"]
@@ -112,6 +142,30 @@ class ConversationOut(Shape):
     cursors: dict[str, Cursor]
     state: ConversationState
     waiting_since: Moment | None
+    away: Away | None
+
+
+class WaitingOut(Shape):
+    """``client_id`` is for supervisors; ``escalated_at`` is when they were told last."""
+
+    id: Id
+    client_id: Id | None
+    waiting_since: Moment
+    waited_seconds: Count
+    escalated_at: Moment | None
+
+
+class WaitingPage(Shape):
+    """The one who has waited longest first."""
+
+    items: list[WaitingOut]
+    next: str | None
+
+
+class HandOver(Shape):
+    """``to`` is a coach on duty."""
+
+    to: Id
 
 
 class ConversationPage(Shape):

@@ -44,7 +44,7 @@ export function thread(chat, id, name) {
     while (list.children.length > messages.length) list.lastChild.remove();
     if (atEnd) list.scrollTop = list.scrollHeight;
     const waiting = chat.conversation(id)?.state;
-    notice.textContent = { waiting: "We are looking for somebody on duty. You can already write.",
+    notice.textContent = { waiting: "Nobody has taken this conversation yet. You can already write.",
       closed: "This conversation has ended." }[waiting] ?? (theirTyping ? `${name} is writing…` : "");
     form.hidden = waiting === "closed";
     if (!document.hidden && list.offsetParent !== null) chat.read(id);

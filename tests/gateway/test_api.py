@@ -343,6 +343,7 @@ BODIES: dict[str, Any] = {
     "/v1/conversations/{conversation_id}/messages/{seq}/edit": {**MESSAGE, "client_message_id": "edit"},
     "/v1/conversations/{conversation_id}/messages/{seq}/take-back": {"client_message_id": "back"},
     "/v1/conversations/{conversation_id}/search": {"words": "hello"},
+    "/v1/conversations/{conversation_id}/transfer": {"to": "somebody"},
     "/v1/goals/{goal_id}": {"text": "run"},
     "/v1/people/{person_id}": {"display_name": "Mallory"},
     "/v1/networks/{network_id}/notices": {"id": "n", "title": "t", "body": "b"},

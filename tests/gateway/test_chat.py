@@ -412,11 +412,13 @@ def test_an_entry_is_acknowledged_only_once_it_holds(store: Store) -> None:
     assert desk.told == [1, 2]
 
 
-def test_a_hand_over_stands_between_the_messages(store: Store) -> None:
+def test_an_entry_from_elsewhere_takes_the_next_number_and_messages_go_on_behind_it(store: Store) -> None:
     desk, conversation = Desk(store), a_conversation(store)
-    entry, _ = desk.chat.send(desk.chat.transfer(COACH, conversation, "a", "rosa"))
-    assert (entry["kind"], entry["to"], entry["sender_id"], entry["text"]) == ("transferred", "rosa", "sam", None)
-    assert changed(desk, conversation) == [(1, "transferred", None)]
+    desk.send(CLIENT, conversation, "a")
+    kept = desk.store.append(Draft(conversation, "maya", "sam", "handed", None, "transferred", to="rosa"))
+    assert desk.store.append(Draft(conversation, "maya", "sam", "handed", None, "transferred", to="rosa")) == kept
+    assert desk.send(CLIENT, conversation, "b")[0]["seq"] == 3
+    assert changed(desk, conversation) == [(1, None, "hello"), (2, "transferred", None), (3, None, "hello")]
 
 
 # -- who may

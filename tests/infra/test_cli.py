@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,17 @@ def test_a_login_that_is_taken_is_said_in_words(run: Any, world: World, monkeypa
 
 def test_a_part_that_is_not_there_is_refused() -> None:
     assert CliRunner().invoke(commands, ["serve", "nothing"]).exit_code == 2
+
+
+def test_only_the_gateway_has_several_processes_behind_one_port() -> None:
+    refused = CliRunner().invoke(commands, ["serve", "risk", "--processes", "2"])
+    assert refused.exit_code == 2
+    assert "--processes is for the gateway" in refused.output
+
+
+def test_a_port_in_use_is_said_in_words_by_several_processes_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        surroundings(monkeypatch, world, LISTEN=f"127.0.0.1:{taken.getsockname()[1]}")
+        refused = CliRunner().invoke(commands, ["serve", "gateway", "--processes", "2"])
+    assert refused.exit_code == 2
+    assert "Cannot listen" in refused.output
