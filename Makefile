@@ -7,9 +7,10 @@ PORT ?= 8000
 DATA ?= .data
 KAFKA_PORT ?= 9092
 KAFKA_DATA ?= .data/kafka
+KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check kafka bench lock
+.PHONY: help setup up test check kafka faults bench lock
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,10 @@ check: setup ## Style, format and types
 
 kafka: setup ## A real Apache Kafka on the loopback (KAFKA_PORT=9092; needs Java 17 and Maven)
 	@exec $(BIN)/python -m infra.kafka.broker --port $(KAFKA_PORT) --data $(KAFKA_DATA)
+
+faults: setup ## Kills, cuts and hostile packets for long, on a real Kafka too (KILLS=200; needs Java 17 and Maven)
+	ALONGSIDE_FAULT_KILLS=$(KILLS) $(BIN)/python -m pytest -m "not kafka" tests/faults
+	ALONGSIDE_FAULT_KILLS=$(KILLS) ALONGSIDE_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka tests/faults
 
 bench: setup ## The figures, as ratios within one run
 	$(BIN)/python -m bench

@@ -27,6 +27,8 @@ _SPOKEN: dict[str, tuple[type[Shape], str]] = {
 }
 _TOLD = {
     "ready": {"person_id": "string", "server_time": "string"},
+    # So much waited for this socket that hints were left out: ask for what was missed, as after ``ready``.
+    "sync": {},
     "expired": {},
 }
 

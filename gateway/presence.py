@@ -9,7 +9,7 @@ from typing import Any
 from gateway.chat_store import ChatStore
 from infra import telemetry
 from infra.ids import new_id
-from infra.store import STORE_DOWN
+from infra.store import STORE_DOWN, clock_of
 from schemas.base import Event, now
 from schemas.chat import PresenceChanged
 
@@ -67,7 +67,8 @@ class Presence:
     def left(self, person_id: str) -> None:
         """Tell them that the person has gone, unless connected to a process that lives."""
         try:
-            alive = {pulse["_id"] for pulse in self._pulses.find({"at": {"$gt": now() - STALE}}, {"_id": 1})}
+            since = clock_of(self._pulses.database) - STALE
+            alive = {pulse["_id"] for pulse in self._pulses.find({"at": {"$gt": since}}, {"_id": 1})}
             found = {connection["gateway"] for connection in self._connections.find({"person": person_id})}
         except STORE_DOWN:
             # Then nobody can be told either.

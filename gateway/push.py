@@ -20,7 +20,7 @@ from gateway.chat_store import DUPLICATE_KEY, ChatStore
 from gateway.senders import Kind, Outcome, Push, Sender, Target, open_sender
 from infra import telemetry
 from infra.ids import derived_id
-from infra.store import Raw, Store, keep_newer
+from infra.store import Raw, Store, clock_of, keep_newer
 from schemas.base import Event, now
 from schemas.catalogue import EVENTS
 from schemas.chat import MessageSent
@@ -146,7 +146,8 @@ def _away(devices: list[Raw]) -> list[Raw]:
     """Those that hold no socket open on a gateway that has a pulse."""
     if not devices:
         return []
-    alive = [pulse["_id"] for pulse in service.store.collection("pulses").find({"at": {"$gt": now() - FRESH}})]
+    since = clock_of(service.store.records) - FRESH
+    alive = [pulse["_id"] for pulse in service.store.collection("pulses").find({"at": {"$gt": since}})]
     where = {"device": {"$in": [device["_id"] for device in devices]}, "gateway": {"$in": alive}}
     here = {connection["device"] for connection in service.store.collection("connections").find(where)}
     return [device for device in devices if device["_id"] not in here]

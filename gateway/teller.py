@@ -174,26 +174,33 @@ class Teller:
         started = False
         while True:
             try:
-                self._pulse()
-                self._take_over(everybody=not started)
+                self._take_over(self._pulse(), everybody=not started)
                 self.note_activity()
                 started = True
             except STORE_DOWN as error:
                 log_line.warning("no_pulse", why=type(error).__name__)
             gevent.sleep(PULSE_SECONDS)
 
-    def _pulse(self) -> None:
+    def _pulse(self) -> datetime:
+        """Returns the moment of it by the store's clock. By another, a process whose clock is ahead would take the
+        living for dead, and one that had been ahead itself would seem to live on after its death."""
         told_until = self._told_until if self._busy or self._chat.behind else now()
-        state = {"at": now(), "told_until": told_until - TOLD_SLACK}
-        self._pulses.update_one({"_id": self._id}, {"$set": state}, upsert=True)
+        pulse = self._pulses.find_one_and_update(
+            {"_id": self._id},
+            {"$set": {"told_until": told_until - TOLD_SLACK}, "$currentDate": {"at": True}},
+            upsert=True,
+            return_document=True,
+        )
+        moment: datetime = pulse["at"]
+        return moment
 
-    def _take_over(self, everybody: bool) -> None:
+    def _take_over(self, moment: datetime, everybody: bool) -> None:
         """Tell again what a process that died may have stored and not told. Hints twice do no harm.
 
         At its own start a process does so for every other one, because it was most likely started in its place.
         """
         for pulse in self._pulses.find({"_id": {"$ne": self._id}}):
-            stale = now() - pulse["at"] > STALE
+            stale = moment - pulse["at"] > STALE
             if stale or everybody:
                 self._tell_again(pulse["told_until"])
             if stale:
@@ -209,7 +216,8 @@ class Teller:
             conversation = self._store.conversation(conversation_id)
             if conversation is not None:
                 brief = [{**message, "sender_id": message["sender"]} for message in messages]
-                self.sent(conversation, brief, NOBODY)
+                # The moments are those of whoever made each, and their clocks may be apart.
+                self.sent(conversation, sorted(brief, key=lambda message: int(message["seq"])), NOBODY)
 
 
 def _outgoing(event: Event) -> Outgoing:

@@ -10,6 +10,7 @@ told to ``sync`` once there is room, and asks for what it missed.
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,10 +23,10 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
     CloseConnection,
-    Message,
     Ping,
     TextMessage,
 )
+from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 # A phone that is behind by more than this is quicker served by what it asks for.
@@ -34,6 +35,9 @@ RECEIVED_AT_ONCE = 16 * 1024
 WRITABLE = 2
 SOCKET = "alongside.socket"
 """Where the HTTP handler leaves the connection for the WebSocket."""
+
+# Connect, leave, an event (also one with bytes), pong and goodbye, with the JSON that they carry.
+_PACKET = re.compile(r"40(\{.*)?|41|4(?:2|5[0-9]{1,9}-)([0-9]{0,15})(\[.*)|3|1", re.DOTALL)
 
 
 class Json:
@@ -57,6 +61,25 @@ def written(data: Any) -> bytes:
         return orjson.dumps(data)
     except TypeError:
         return json.dumps(data).encode()
+
+
+def understood(text: str) -> str | None:
+    """A packet that a client of ours sends, or None.
+
+    The library takes a few others that nobody needs here, and stumbles over what is none of them. An event with bytes
+    is read without them: no event of ours has any, so that the field is refused by its name.
+    """
+    packet = _PACKET.fullmatch(text)
+    if packet is None:
+        return None
+    auth, id, event = packet.groups()
+    try:
+        said = Json.loads(auth or event or "{}")
+    except (ValueError, RecursionError):
+        return None
+    if said == []:
+        return None
+    return text if event is None else f"42{id}{event}"
 
 
 def event(name: str, data: Any) -> bytes:
@@ -111,21 +134,19 @@ class Outbox:
     def full(self) -> bool:
         return len(self._waiting) > WAITING_MOST
 
-    def wait_for_room(self) -> None:
-        """Return when the reader has taken enough, or is gone. Whoever does not listen is not listened to."""
-        self._room = Event()
+    def wait_for_room(self) -> bool:
+        """Return when the reader has taken enough, or with False at the end. Whoever does not listen is not heard."""
         while self.full and not self._ended.is_set():
+            self._room = Event()
             self._room.wait()
-            self._room.clear()
         self._room = None
+        return not self._ended.is_set()
 
     # -- the queue that python-engineio knows
 
     def put(self, packet: Any) -> None:
         if packet is None:
-            self._ended.set()
-            if self._room is not None:
-                self._room.set()
+            self._end()
         else:
             text = packet.encode()
             self.send(_frame(text if isinstance(text, bytes) else text.encode()))
@@ -142,9 +163,10 @@ class Outbox:
 
     # -- what leaves
 
-    def open(self, connection: Any) -> None:
-        """From now on, and with what has gathered, over this connection."""
+    def open(self, connection: Any, greeting: bytes) -> None:
+        """From now on over this connection: the greeting first, then what has gathered."""
         self._connection = connection
+        self._waiting[:0] = greeting
         self._flush()
 
     def close(self) -> None:
@@ -154,7 +176,12 @@ class Outbox:
         self._stop_waiting()
         self._waiting.clear()
         self._connection = None
+        self._end()
+
+    def _end(self) -> None:
         self._ended.set()
+        if self._room is not None:
+            self._room.set()
 
     def _flush(self) -> None:
         self._due = False
@@ -204,7 +231,8 @@ class WebSocket:
         self._outbox: Outbox = self._owner.queue
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._arrived: deque[Any] = deque()
-        self._begun: list[str | bytes] = []
+        self._begun: list[str] = []
+        self._size = 0
         self._size_most = server.max_http_buffer_size
         self._open = False
 
@@ -212,44 +240,47 @@ class WebSocket:
         self._connection = environ[SOCKET]
         try:
             self._protocol.receive_data(_request(environ))
-            self._connection.sendall(self._protocol.send(AcceptConnection()))
+            greeting = self._protocol.send(AcceptConnection())
         except (RemoteProtocolError, LocalProtocolError):
+            self._owner.close(wait=False, abort=True)
             start_response("400 Bad Request", [("Content-Length", "0")])
             return [b""]
         self._open = True
-        self._outbox.open(self._connection)
+        self._outbox.open(self._connection, greeting)
         try:
             return self._handler(self)
         finally:
-            # Also at a frame that the library cannot read, where it would leave the socket behind as connected: a
-            # connected phone is not pushed to.
+            # Also where the library failed, when it would leave the socket behind as connected: a connected phone is
+            # not pushed to.
             self._owner.close(wait=False, abort=True)
             self.close()
 
-    def wait(self) -> str | bytes | None:
+    def wait(self) -> str | None:
         """The next message, or None at the end."""
-        while self._open:
-            while self._arrived:
+        while self._open and self._outbox.wait_for_room():
+            if self._arrived:
                 if (message := self._handled(self._arrived.popleft())) is not None:
                     return message
-            self._receive()
+            else:
+                self._receive()
         return None
 
     def close(self) -> None:
         """Say goodbye and end the connection; whoever waits in ``wait`` hears the end."""
-        if self._open:
-            self._open = False
-            # Unless the other side said goodbye first.
-            with suppress(LocalProtocolError):
-                self._outbox.send(self._protocol.send(CloseConnection(1000)))
+        self._leave(CloseReason.NORMAL_CLOSURE)
         self._outbox.close()
         # Where it is not connected any more, that is what was asked for.
         with suppress(OSError):
             self._connection.shutdown(2)
 
+    def _leave(self, why: int) -> None:
+        if self._open:
+            self._open = False
+            # Unless the other side said goodbye first.
+            with suppress(LocalProtocolError):
+                self._outbox.send(self._protocol.send(CloseConnection(why)))
+
     def _receive(self) -> None:
-        if self._outbox.full:
-            self._outbox.wait_for_room()
         try:
             data = self._connection.recv(RECEIVED_AT_ONCE)
         except OSError:
@@ -260,27 +291,33 @@ class WebSocket:
         else:
             self._open = False
 
-    def _handled(self, arrived: Any) -> str | bytes | None:
-        if isinstance(arrived, Message):
-            return self._whole(arrived)
+    def _handled(self, arrived: Any) -> str | None:
         if isinstance(arrived, Ping):
             self._outbox.send(self._protocol.send(arrived.response()))
         elif isinstance(arrived, CloseConnection):
-            self._outbox.send(self._protocol.send(arrived.response()))
-            self._open = False
+            # Theirs, or the protocol's own about a frame that is none.
+            self._leave(arrived.code)
+        elif isinstance(arrived, TextMessage):
+            return self._whole(arrived)
+        # Bytes are passed over: they belong to an event that was answered without them, or to nothing.
         return None
 
-    def _whole(self, part: Message[Any]) -> str | bytes | None:
-        """A message once all of it is here. Ends the connection when it becomes too long."""
-        if part.message_finished and not self._begun:
-            return part.data
+    def _whole(self, part: TextMessage) -> str | None:
+        """A message once all of it is here. One that is too long, or no packet, ends the connection."""
         self._begun.append(part.data)
-        if sum(map(len, self._begun)) > self._size_most:
-            self._open = False
-        if not part.message_finished or not self._open:
+        # An empty part counts too, so that even those come to an end.
+        self._size += len(part.data) + 1
+        if self._size > self._size_most:
+            self._leave(CloseReason.MESSAGE_TOO_BIG)
             return None
-        parts, self._begun = self._begun, []
-        return "".join(parts) if isinstance(part, TextMessage) else b"".join(parts)  # type: ignore[arg-type]
+        if not part.message_finished:
+            return None
+        text = "".join(self._begun)
+        self._begun, self._size = [], 0
+        packet = understood(text)
+        if packet is None:
+            self._leave(CloseReason.INVALID_FRAME_PAYLOAD_DATA)
+        return packet
 
 
 def _request(environ: dict[str, Any]) -> bytes:

@@ -19,8 +19,8 @@ from infra.store import Raw, Store, keep_newer
 from schemas.base import now
 from schemas.people import GrantEnded, GrantGiven, PersonJoined, RecordSeen
 
-# A forwarded identity only has to outlive one request.
-IDENTITY_SECONDS = 30
+# A forwarded identity only has to outlive one request, also where the two machines' clocks are minutes apart.
+IDENTITY_SECONDS = 600
 
 # Somebody with either may see the record and talk with the person: the person's own coach, and whoever was asked to
 # stand in because the coach did not answer an alert.

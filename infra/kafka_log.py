@@ -73,9 +73,10 @@ class KafkaLog:
             return
         counts = self._counts({record.topic for record in records})
         producer = self._producing()
+        sent: list[Any] = []
         with _down_if_unreachable():
             try:
-                sent = [
+                sent += [
                     producer.send(
                         record.topic,
                         key=record.key.encode(),
@@ -88,7 +89,7 @@ class KafkaLog:
                 for future in sent:
                     future.get(ANSWER_MS / 1000 + 1)
             except KafkaError as error:
-                if not error.retriable and not isinstance(error, PERMANENT):
+                if _stuck(sent) or (not error.retriable and not isinstance(error, PERMANENT)):
                     # The producer may never get over it: the next publish begins with a new one.
                     self._drop(producer)
                 raise
@@ -341,10 +342,20 @@ def _connect(client: Callable[..., Any], servers: Sequence[str], **options: Any)
             raise
 
 
+def _stuck(sent: Iterable[Any]) -> bool:
+    """Whether a record was given up neither by the broker nor by the producer when its time was over.
+
+    kafka-python 3.0.12 stays so for ever after a broker died with a record on its way.
+    """
+    return any(not future.is_done for future in sent)
+
+
 def _shut(producer: KafkaProducer) -> None:
-    # What it still holds was answered with LogDown. It ends in any case once that has expired.
-    with suppress(KafkaTimeoutError):
+    try:
         producer.close(timeout=1)
+    except KafkaTimeoutError:
+        # It still holds what was answered with LogDown, and may do so for ever.
+        producer._sender.force_close()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 import mongoengine
@@ -29,6 +30,16 @@ Raw = dict[str, Any]
 
 # What a store that is away raises. A reader tries again; a phone is told 503.
 STORE_DOWN = (ConnectionFailure, ExecutionTimeout)
+
+
+def clock_of(database: Database[Raw]) -> datetime:
+    """The moment by the store's own clock: the one that all processes share, however far apart theirs are.
+
+    Raises one of ``STORE_DOWN``.
+    """
+    told: datetime = database.command("hello", codec_options=CodecOptions(tz_aware=True))["localTime"]
+    return told
+
 
 # An event comes twice when its first handling was not committed on the log: soon after. A dead letter replayed months
 # later is the longest way round, and is one id in this many.

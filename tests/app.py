@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import engineio
 import psutil
 import pytest
 import socketio
@@ -238,6 +239,18 @@ class App:
             self._phones.pop().put_away()
 
 
+class _InOrder(engineio.Client):  # type: ignore[misc]
+    """Hands on one packet after the other: the library gives each to a thread of its own, and two may change places."""
+
+    def _trigger_event(self, event: str, *arguments: Any, **options: Any) -> Any:
+        return super()._trigger_event(event, *arguments, **{**options, "run_async": False})
+
+
+class _Client(socketio.Client):  # type: ignore[misc]
+    def _engineio_client_class(self) -> type[_InOrder]:
+        return _InOrder
+
+
 class Phone:
     """One person's phone: REST, and a socket that keeps everything it is told, in order.
 
@@ -308,7 +321,7 @@ class Phone:
         """Open the socket and return when the server says that it is ready. Raises what a refusal raises."""
         self.disconnect()
         before = len(self.told)
-        self._socket = socketio.Client(reconnection=False, handle_sigint=False)
+        self._socket = _Client(reconnection=False, handle_sigint=False)
         self._socket.on("*", self._hear)
         self._socket.on("connect_error", self._hear_refusal)
         try:
@@ -319,7 +332,9 @@ class Phone:
             self.disconnect()
             raise
         self._wire = self._socket.eio.ws
-        until(lambda: len(self.told) > before, "the first word after connecting")
+        until(lambda: len(self.told) > before or not self.connected, "the first word after connecting")
+        if len(self.told) == before:
+            raise socketio.exceptions.ConnectionError("the connection ended before the first word")
         return self
 
     def disconnect(self) -> None:

@@ -178,7 +178,17 @@ def test_ci_is_a_program_that_a_shell_can_read() -> None:
 
 def test_make_says_what_there_is_to_make() -> None:
     told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"make (\w+)", told)) == {"help", "setup", "up", "test", "check", "kafka", "bench", "lock"}
+    assert set(re.findall(r"make (\w+)", told)) == {
+        "help",
+        "setup",
+        "up",
+        "test",
+        "check",
+        "kafka",
+        "faults",
+        "bench",
+        "lock",
+    }
 
 
 def test_make_setup_says_what_is_missing_where_there_is_no_python(tmp_path: Path) -> None:

@@ -238,7 +238,9 @@ export class Chat extends EventTarget {
   #moveCursor({ conversation_id: id, person_id: person, delivered, read }) {
     const conversation = this.conversation(id);
     if (!conversation) return;
-    conversation.cursors[person] = { delivered, read };
+    // Never back: hints may come twice, and late.
+    const known = conversation.cursors[person] ?? { delivered: 0, read: 0 };
+    conversation.cursors[person] = { delivered: Math.max(delivered, known.delivered), read: Math.max(read, known.read) };
     if (person === me().id && read >= conversation.last_seq) conversation.unread = 0;
     this.#changed(id);
   }

@@ -95,6 +95,8 @@ export class Socket extends EventTarget {
       if (event === "ready") this.#begin();
       if (event === "expired") this.#renewed(web);
       this.dispatchEvent(new CustomEvent(event, { detail: data }));
+      // Hints were left out: everybody asks again, as after the connection was lost.
+      if (event === "sync") this.dispatchEvent(new Event("ready"));
     } else if (kind === "3") {
       const id = parseInt(rest, 10);
       const waiting = this.#answers.get(id);

@@ -96,6 +96,18 @@ class Broker:
         """Ask it to stop, and wait until it has."""
         self._end(signal.SIGTERM)
 
+    def suspend(self) -> None:
+        """Cut it off: its connections stay open and nothing is answered."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on from where it was cut off."""
+        self._send(signal.SIGCONT)
+
+    def _send(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
         log = KafkaLog(f"127.0.0.1:{self.port}")
         deadline = time.monotonic() + START_SECONDS

@@ -11,7 +11,7 @@ from infra.runner import answers
 from tests.app import App, running, until
 
 
-@pytest.mark.parametrize("part", ["risk", "gateway", "push", "store"])
+@pytest.mark.parametrize("part", ["risk", "gateway", "store"])
 def test_a_part_that_dies_stops_the_rest_with_its_exit_code(tmp_path: Path, part: str) -> None:
     with running(tmp_path) as app:
         parts = app.parts()
@@ -21,16 +21,14 @@ def test_a_part_that_dies_stops_the_rest_with_its_exit_code(tmp_path: Path, part
         assert f"{part} ended with 137" in app.log()
 
 
-def test_with_restart_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
-    with running(tmp_path, restart=True) as app:
-        for part in ("goals", "gateway", "push"):
-            before = app.part(part)
-            before.kill()
-            until(lambda p=part, b=before: app.part(p).pid != b.pid, f"another {part}")
-        until(lambda: answers(f"{app.url}/readyz"), "the gateway answers")
-        maya = app.phone("maya")
-        until(lambda: maya.get("/v1/goals").status == 200, "goals answers")
-        assert app.stop() == 0
+def test_with_restart_a_part_that_dies_is_started_again(app: App) -> None:
+    for part in ("goals", "gateway", "push"):
+        before = app.part(part)
+        before.kill()
+        until(lambda p=part, b=before: app.part(p).pid != b.pid, f"another {part}")
+    until(lambda: answers(f"{app.url}/readyz"), "the gateway answers")
+    maya = app.phone("maya")
+    until(lambda: maya.get("/v1/goals").status == 200, "goals answers")
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["at rest", "while people talk"])
@@ -67,15 +65,14 @@ def test_a_stop_while_people_talk_keeps_what_was_acknowledged_and_ends_with_0(tm
         assert kept == found[: len(kept)]
 
 
-def test_two_apps_do_not_share_a_folder_or_a_port(tmp_path: Path) -> None:
-    with running(tmp_path / "one") as app:
-        for data, port in ((app.data, 0), (tmp_path / "two", app.port)):
-            other = App(data)
-            other.port = port or other.port
-            with pytest.raises(pytest.fail.Exception, match="ended with 2"):
-                other.start()
-            other.end()
-        assert app.phone("maya").get("/v1/me").status == 200
+def test_two_apps_do_not_share_a_folder_or_a_port(app: App, tmp_path: Path) -> None:
+    for data, port in ((app.data, 0), (tmp_path / "two", app.port)):
+        other = App(data)
+        other.port = port or other.port
+        with pytest.raises(pytest.fail.Exception, match="ended with 2"):
+            other.start()
+        other.end()
+    assert app.phone("maya").get("/v1/me").status == 200
 
 
 def alive(process: psutil.Process) -> bool:

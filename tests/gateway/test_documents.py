@@ -29,7 +29,19 @@ HEARD = {
     "typing",
     "duty",
 }
-TOLD = {"ready", "message", "cursor", "typing", "presence", "conversation", "alert", "goal", "notice", "expired"}
+TOLD = {
+    "ready",
+    "message",
+    "cursor",
+    "typing",
+    "presence",
+    "conversation",
+    "alert",
+    "goal",
+    "notice",
+    "sync",
+    "expired",
+}
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 

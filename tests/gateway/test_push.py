@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway import push, service
 from gateway.senders import RecordingSender
@@ -234,3 +238,39 @@ def test_an_address_is_kept_sealed(sender: RecordingSender) -> None:
     assert address not in str({name: value for name, value in kept.items() if name != "value"})
     push.wake(an_alert(["sam"]))
     assert addresses(sender) == [address]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chance=st.randoms(use_true_random=False), count=st.integers(1, 6))
+def test_doubled_and_reordered_events_push_each_thing_once_and_nothing_old(
+    sender: RecordingSender, chance: Random, count: int
+) -> None:
+    a_phone_of("maya")
+    theirs = a_phone_of("sam")
+    conversation = new_id()
+    events = [replace(messages(number, number), conversation_id=conversation) for number in range(1, count + 1)]
+    records = events * 3
+    chance.shuffle(records)
+    for event in records:
+        push.wake_the_readers(event)
+    heard = [event.to_seq for event in records]
+    records_high = [seq for at, seq in enumerate(heard) if seq > max(heard[:at], default=0)]
+    assert [pushed.ref for pushed, target in sender.sent if target.value == theirs] == [conversation] * len(
+        records_high
+    )
+    assert set(states("sam")) == {"sent"}
+    assert states("maya") == []
+
+
+@pytest.mark.parametrize("minutes", [-7, 7])
+def test_a_clock_that_is_minutes_apart_makes_nobody_seem_away_or_here(
+    sender: RecordingSender, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    a_phone_of("sam")
+    connected("sam")
+    monkeypatch.setattr(push, "now", lambda: now() + timedelta(minutes=minutes))
+    push.wake_the_readers(messages(1, 1))
+    assert sender.sent == []
+    service.store.collection("pulses").update_one({"_id": "gateway-1"}, {"$set": {"at": now() - timedelta(minutes=1)}})
+    push.wake_the_readers(messages(2, 2))
+    assert len(sender.sent) == 1

@@ -235,6 +235,35 @@ def test_a_message_typed_while_the_gateway_is_away_arrives_once_and_in_order(app
     assert [one["text"] for one in phone.get(f"/v1/conversations/{talk}/messages").body["items"]] == said
 
 
+def test_whoever_is_told_to_sync_asks_for_the_hints_that_were_left_out(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    robin, kim = app.phone(client), app.phone(coach)
+    talk = app.talk(robin, kim)
+    left_out: list[str] = []
+
+    def too_slow(page_side: Any) -> None:
+        def pass_on(packet: str) -> None:
+            if packet.startswith(('42["message"', '42["alert"')):
+                left_out.append(packet[4:9])
+                packet = '42["sync",{}]'
+            page_side.send(packet)
+
+        page_side.connect_to_server().on_message(pass_on)
+
+    desk = open_page(DESK)
+    desk.route_web_socket("**/socket.io/**", too_slow)
+    desk.reload()
+    sign_in(desk, coach)
+    desk.get_by_role("button", name="Robin").click()
+    for words in ("are you there", "it is a hard day"):
+        robin.post(f"/v1/conversations/{talk}/messages", {"client_message_id": words.split()[-1], "text": words})
+        desk.locator(".theirs", has_text=words).wait_for()
+    robin.post("/v1/check-ins", {"id": "rough-day", "craving": 9})
+
+    desk.get_by_role("button", name="I am on it").wait_for()
+    assert left_out == ["messa", "messa", "alert"]
+
+
 def test_an_unsent_message_outlives_the_page_and_is_sent_when_it_is_opened_again(app: App, open_page: OpenPage) -> None:
     client, coach = new_couple(app)
     robin = sign_in(open_page(PHONE), client)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.access import Grants, Identity, NotSignedIn, NotYours, People, Tokens, key_for
+from infra.access import IDENTITY_SECONDS, Grants, Identity, NotSignedIn, NotYours, People, Tokens, key_for
 from infra.ids import new_id
 from infra.store import CARRIERS, Store, connect
 from schemas.base import decode, now
@@ -49,6 +49,16 @@ def test_an_expired_token_says_so() -> None:
     with pytest.raises(NotSignedIn) as refused:
         app().read(app().sign("maya", "client", "s", -1))
     assert refused.value.code == "expired"
+
+
+@pytest.mark.parametrize("minutes", [-7, 7])
+def test_an_identity_is_forwarded_between_machines_whose_clocks_are_minutes_apart(
+    monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    with monkeypatch.context() as other:
+        other.setattr("infra.access.time.time", lambda: now().timestamp() + 60 * minutes)
+        token = Tokens(SECRET, "risk").sign("maya", "client", "s", IDENTITY_SECONDS)
+    assert Tokens(SECRET, "risk").read(token).person_id == "maya"
 
 
 @pytest.mark.parametrize("audience", ["people", "risk", "ap", "app ", ""])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -663,12 +665,38 @@ class TestKafkaLog(LogContract):
                 until(lambda: self._crossed_off(tail, to_tail))
                 until(lambda: self._crossed_off(reader, to_group))
 
+    def test_a_broker_killed_with_records_on_their_way_is_published_to_again(self, tmp_path: Path) -> None:
+        """The producer of kafka-python never comes back from that by itself."""
+        with running_broker(tmp_path) as broker, closing(open_log(broker.url)) as log:
+            log.make_topics({"diary": PARTITIONS})
+            with closing(log.tail(["diary"])) as tail:
+                published: list[str] = []
+                writing = threading.Thread(target=self._write_until_down, args=(log, published))
+                writing.start()
+                until(lambda: len(published) > 50)
+                broker.kill()
+                writing.join(30)
+                assert not writing.is_alive()
+                broker.start()
+                until(lambda: self._published(log, note("diary", "after")))
+                missing = {*published, "after"}
+                until(lambda: self._crossed_off(tail, missing))
+
     def test_a_log_without_a_broker_is_built_at_once_and_is_down(self) -> None:
         with closing(KafkaLog("127.0.0.1:1")) as log:
             with pytest.raises(LogDown):
                 log.ping()
             with closing(log.subscribe("group", ["topic"])) as reader, pytest.raises(LogDown):
                 reader.poll(0)
+
+    @staticmethod
+    def _write_until_down(log: Log, published: list[str]) -> None:
+        for number in itertools.count():
+            try:
+                log.publish([note("diary", f"{number} {i}", str(i)) for i in range(3)])
+            except LogDown:
+                return
+            published += [f"{number} {i}" for i in range(3)]
 
     @staticmethod
     def _published(log: Log, record: Outgoing) -> bool:
