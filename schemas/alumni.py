@@ -46,14 +46,25 @@ class NoticePosted(Event):
 
 
 class NoticeAddressed(Event):
-    """One share of the members is told of a notice; a large network takes several."""
+    """One share of the members is told of a notice; a large network takes several.
+
+    Shares need no order among themselves, so each has a key of its own, and several push workers take part.
+
+    Attributes:
+        share_id: of the share.
+        share: its number, from 1; 0 in what was written before shares were numbered.
+        last: whether it is the last one.
+    """
 
     topic: ClassVar[str] = "alumni"
-    key: ClassVar[str] = "notice_id"
+    key: ClassVar[str] = "share_id"
     hint: ClassVar[Hint | None] = Hint("notice", ("network_id", "notice_id"), None, "notice")
     network_id: Id
     notice_id: Id
     tell: list[Id]
+    share_id: Id = "before"
+    share: Count = 0
+    last: bool = False
 
 
 class NewNetwork(Shape):
