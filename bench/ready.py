@@ -80,12 +80,15 @@ def _part_name(process: psutil.Process) -> str:
 
 
 @contextmanager
-def up(data: Path, *options: str) -> Iterator[Product]:
-    """Start the product on a data folder, wait for `ready`, and stop it at the end."""
+def up(data: Path, *options: str, **settings: str) -> Iterator[Product]:
+    """Start the product on a data folder, wait for `ready`, and stop it at the end.
+
+    ``settings`` are ``ALONGSIDE_*`` variables, by their whole names.
+    """
     place = reserve_port()
     port: int = place.getsockname()[1]
     command = [sys.executable, "-m", "infra.cli", "up", "--data", str(data), "--port", str(port), *options]
-    environ = {"ALONGSIDE_RATE_LIMITS": "off", **os.environ}
+    environ = {"ALONGSIDE_RATE_LIMITS": "off", **os.environ, **settings}
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import queue
 import random
+import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -51,6 +52,7 @@ SAID_BY_ANOTHER = "another push that waits says the same"
 
 _SWEEP_SECONDS = 1.0
 _SWEPT = 1000
+_NOTED_WITHIN_SECONDS = 0.05
 _EXPECTED_MOST = 50_000
 _CLOSING_SECONDS = 12.0
 
@@ -71,9 +73,17 @@ def deliveries() -> Collection[Raw]:
     return service.store.collection("deliveries")
 
 
-@cache
+_opening = threading.Lock()
+
+
 def sender() -> Sender:
-    """What the settings ask for, opened once."""
+    """What the settings ask for, opened once, whoever asks first."""
+    with _opening:
+        return _opened()
+
+
+@cache
+def _opened() -> Sender:
     return open_sender(service.settings)
 
 
@@ -193,10 +203,13 @@ class Post:
         self._due = f"due.{lane}"
         self._lane = lane
         self._at_once = at_once
+        # A few are claimed ahead, so that no thread waits for the store. They are in doubt too if this process dies.
+        self._most = at_once + at_once // 2
         self._threads: ThreadPoolExecutor | None = None
         self._news: queue.SimpleQueue[tuple[datetime, str] | _Answer | None] = queue.SimpleQueue()
         self._expected: list[tuple[datetime, str]] = []
         self._answers: list[_Answer] = []
+        self._answered_at = 0.0
         self._on_the_way = 0
         self._swept_at = 0.0
         self._unsure: tuple[list[str], str] | None = None
@@ -222,10 +235,11 @@ class Post:
         Raises one of ``STORE_DOWN``; nothing is lost, call again later.
         """
         self._gather(min(seconds, self._next_due()))
-        self._note()
-        room = self._at_once - self._on_the_way
+        if self._worth_noting():
+            self._note()
+        room = self._most - self._on_the_way
         # A claim for one at a time would cost more than the request.
-        if room >= self._at_once // 4:
+        if room >= self._at_once // 2:
             self._send(self._take(min(room, AT_ONCE)))
 
     def close(self) -> None:
@@ -245,6 +259,7 @@ class Post:
             while True:
                 if isinstance(news, _Answer):
                     self._on_the_way -= 1
+                    self._answered_at = self._answered_at if self._answers else time.monotonic()
                     self._answers.append(news)
                 elif news is not None and len(self._expected) < _EXPECTED_MOST:
                     heapq.heappush(self._expected, news)
@@ -252,14 +267,20 @@ class Post:
         except queue.Empty:
             return
 
+    def _worth_noting(self) -> bool:
+        """Whether enough was answered, or for long enough; each by itself would cost as much as several together."""
+        if len(self._answers) >= self._at_once // 2 or not self._on_the_way:
+            return True
+        return bool(self._answers) and time.monotonic() >= self._answered_at + _NOTED_WITHIN_SECONDS
+
     def _next_due(self) -> float:
-        """Seconds until there is something to claim, as far as is known."""
-        if self._on_the_way > self._at_once * 3 // 4:
-            return float("inf")
-        sweep = max(0.0, self._swept_at + _SWEEP_SECONDS - time.monotonic())
-        if not self._expected:
-            return sweep
-        return min(sweep, max(0.0, (self._expected[0][0] - now()).total_seconds()))
+        """Seconds until there is something to note or to claim, as far as is known."""
+        moment = time.monotonic()
+        due = [self._answered_at + _NOTED_WITHIN_SECONDS - moment] if self._answers else []
+        if self._most - self._on_the_way >= self._at_once // 2:
+            due.append(self._swept_at + _SWEEP_SECONDS - moment)
+            due += [(self._expected[0][0] - now()).total_seconds()] if self._expected else []
+        return max(0.0, min(due, default=float("inf")))
 
     # -- claiming
 

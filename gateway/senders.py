@@ -263,11 +263,16 @@ def _wire(app: Any, endpoint: str | None) -> None:
     """
     from firebase_admin import messaging
     from requests.adapters import HTTPAdapter
+    from requests.utils import get_environ_proxies
 
     service = messaging._get_messaging_service(app)
     if endpoint:
         service._fcm_url = endpoint.rstrip("/") + urlsplit(service._fcm_url).path
-    service._client.session.mount(service._fcm_url, HTTPAdapter(pool_maxsize=_AT_ONCE))
+    session = service._client.session
+    session.mount(service._fcm_url, HTTPAdapter(pool_maxsize=_AT_ONCE))
+    # A proxy that the operator's environment names, looked up now and not for each request, which takes as long again.
+    session.proxies.update(get_environ_proxies(service._fcm_url))
+    session.trust_env = False
 
 
 def _message(push: Push, value: str) -> Any:
