@@ -9,8 +9,10 @@ silence. A notice is not: nobody is called twice by what goes to thousands, and 
 from __future__ import annotations
 
 import heapq
+import os
 import queue
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -50,6 +52,8 @@ KEPT_SECONDS = 30 * 86_400
 IN_DOUBT = "a worker ended before the answer: it may have arrived, and is not sent again"
 SAID_BY_ANOTHER = "another push that waits says the same"
 
+# In a claim, so that an operator sees whose it is.
+_WORKER = f"{socket.gethostname()}-{os.getpid()}"
 _SWEEP_SECONDS = 1.0
 _SWEPT = 1000
 _NOTED_WITHIN_SECONDS = 0.05
@@ -347,7 +351,7 @@ class Post:
         """Those that this worker alone sends now."""
         if not needed:
             return []
-        ids, token = [ready.delivery["_id"] for ready in needed], new_id()
+        ids, token = [ready.delivery["_id"] for ready in needed], f"{_WORKER}/{new_id()}"
         self._unsure = ids, token
         claimed = deliveries().update_many(
             {"_id": {"$in": ids}, "state": "made", self._due: {"$lte": moment}},
