@@ -91,7 +91,7 @@ async function call(method, path, body, bearer = token()) {
   throw answer.status >= 500 ? new Away(content) : new Refused(answer.status, content);
 }
 
-async function ask(method, path, body) {
+export async function ask(method, path, body) {
   const before = token();
   try {
     return await call(method, path, body);

@@ -4,6 +4,7 @@ import { Away, forgetNames, getOpen, me, nameOf, onSignedOut, Refused, signIn, s
 import { clientView } from "./client.js";
 import { coachView } from "./coach.js";
 import { announce, find, make, numbers, show } from "./page.js";
+import { endPush, offerPush } from "./push.js";
 import { Socket } from "./socket.js";
 
 const ELSEWHERE = "https://www.wikipedia.org/";
@@ -70,7 +71,9 @@ function begin() {
   const { id, role } = me();
   const name = make("span", {});
   nameOf(id, "").then((shown) => (name.textContent = shown));
-  find("who").replaceChildren(name, make("button", { type: "button", class: "quiet", onclick: end }, "Sign out"));
+  const leaving = make("button", { type: "button", class: "quiet", onclick: end }, "Sign out");
+  find("who").replaceChildren(name, leaving);
+  offerPush((subscribe) => leaving.before(callMe(subscribe))).catch(() => {});
   if (role === "client" || DESK.includes(role)) {
     socket = new Socket();
     socket.addEventListener("ready", () => (find("link").textContent = ""));
@@ -82,6 +85,18 @@ function begin() {
   find("main").focus({ preventScroll: true });
 }
 
+function callMe(subscribe) {
+  const wanted = make("button", { type: "button", class: "quiet" }, "Tell me when something is new");
+  wanted.addEventListener("click", async () => {
+    wanted.disabled = true;
+    const done = await subscribe().catch(() => false);
+    announce(done ? "You will be told, in neutral words." : "This browser does not let us tell you.");
+    if (done) wanted.remove();
+    else wanted.disabled = false;
+  });
+  return wanted;
+}
+
 function close() {
   socket?.close();
   socket = null;
@@ -90,6 +105,7 @@ function close() {
 
 async function end() {
   close();
+  await endPush();
   try {
     await signOut();
     showSignIn("");
