@@ -17,7 +17,7 @@ from gateway.devices import AT_ONCE, away, devices_of, handfuls
 from gateway.post import KEPT_SECONDS, TO_MANY, deliveries, make
 from gateway.senders import Kind
 from infra.store import Raw, Store
-from schemas.alumni import NoticeAddressed, NoticePosted
+from schemas.alumni import NoticePosted, NoticeShareAddressed
 from schemas.base import Event, now
 
 # Unfolding a share takes a second or two; a worker that died with it gives it back in time.
@@ -42,7 +42,7 @@ def is_crowd(kind: Kind, people: Sequence[str]) -> bool:
 
 def gather(event: Event, kind: Kind, ref: str, people: Sequence[str]) -> None:
     """Keep whom an event tells of a thing, to be unfolded soon. Kept once, however often it is heard."""
-    share, last = (event.share, event.last) if isinstance(event, NoticeAddressed) else (0, False)
+    share, last = (event.share, event.last) if isinstance(event, NoticeShareAddressed) else (0, False)
     crowd = {
         "_id": event.id,
         "kind": kind,

@@ -8,7 +8,7 @@ from mongoengine import BinaryField, BooleanField, DateTimeField, IntField, Stri
 
 from infra.ids import derived_id
 from infra.store import Aggregate
-from schemas.alumni import MemberJoined, MemberLeft, NetworkFounded, NoticeAddressed, NoticePosted
+from schemas.alumni import MemberJoined, MemberLeft, NetworkFounded, NoticePosted, NoticeShareAddressed
 from schemas.base import now
 from services.alumni import service
 
@@ -94,7 +94,7 @@ class Notice(Aggregate):
         self.addressed_to = share[-1] if share else ""
         self.shares += 1
         self.record(
-            NoticeAddressed,
+            NoticeShareAddressed,
             network_id=self.network_id,
             notice_id=self.id,
             tell=share,

@@ -12,7 +12,7 @@ from pymongo.errors import AutoReconnect
 from gateway import crowd, devices, post, push, service
 from gateway.senders import RecordingSender
 from infra.ids import new_id
-from schemas.alumni import NoticeAddressed, NoticePosted
+from schemas.alumni import NoticePosted, NoticeShareAddressed
 from schemas.base import now
 from schemas.goals import GoalAgreed
 from schemas.risk import AlertRaised
@@ -511,8 +511,8 @@ def test_a_worker_that_stops_notes_what_is_on_its_way(sender: RecordingSender, m
 # -- many people
 
 
-def a_share(people: list[str], share: int, last: bool, notice: str = "notice") -> NoticeAddressed:
-    return NoticeAddressed(
+def a_share(people: list[str], share: int, last: bool, notice: str = "notice") -> NoticeShareAddressed:
+    return NoticeShareAddressed(
         id=new_id(),
         at=now(),
         version=share + 1,
