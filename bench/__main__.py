@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
-from bench.chat import measure_connections, measure_latency, measure_throughput
+from bench.chat import measure_connections, measure_latency, measure_throughput, open_conversations
 from bench.check_in import enrol, measure
 from bench.ready import Row, folder, measure_rest, measure_starts, up
+from bench.scale import compare_processes, forget, measure_processes, measure_scale
 
 LIBRARIES = ("gevent", "python-socketio", "flask", "pymongo", "secantusdb", "waitress")
 
@@ -21,8 +23,10 @@ LIBRARIES = ("gevent", "python-socketio", "flask", "pymongo", "secantusdb", "wai
 @click.command()
 @click.option("--quick", is_flag=True, help="Shorter and rougher: under 90 s.")
 @click.option("--pairs", default=50, show_default=True, help="How many people chat with how many others.")
+@click.option("--fast-store", "fast", help="mongodb://... of a fast store, for the figures that are about the gateway.")
+@click.option("--messages", default=1_000_000, show_default=True, help="How many a full store has.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there, too.")
-def main(quick: bool, pairs: int, out: Path | None) -> None:
+def main(quick: bool, pairs: int, fast: str | None, messages: int, out: Path | None) -> None:
     """Measure Alongside against the least that the same stack can do."""
     began, busy = time.monotonic(), os.getloadavg()[0]
     sections: list[tuple[str, list[Row]]] = []
@@ -40,10 +44,37 @@ def main(quick: bool, pairs: int, out: Path | None) -> None:
         add("A check-in that reaches the coach", measure(product, couples[:5], 40 if quick else 150, 10))
         add("Chat, as much as fits", measure_throughput(product, couples, 3 if quick else 6, 1 if quick else 3))
         add("Chat, at a quiet rate", measure_latency(product, couples, 4 if quick else 12, 100))
+    if fast is not None:
+        for title, rows in _on_a_fast_store(fast, quick, pairs, messages):
+            add(title, rows)
     click.echo(f"\ntook {time.monotonic() - began:.0f} s")
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(_page(sections, time.monotonic() - began, busy))
+
+
+def _on_a_fast_store(url: str, quick: bool, pairs: int, messages: int) -> Iterator[tuple[str, list[Row]]]:
+    prefix = f"bench{time.time():.0f}_"
+    settings = {"ALONGSIDE_STORE_URL": url, "ALONGSIDE_STORE_PREFIX": prefix}
+    seconds, rounds = (3, 1) if quick else (6, 3)
+    try:
+        with folder() as data:
+            with up(data, "--demo", **settings) as product:
+                couples = enrol(product, pairs)
+                yield "Chat on a fast store, as much as fits", measure_throughput(product, couples, seconds, rounds)
+                yield "Chat on a fast store, at a quiet rate", measure_latency(product, couples, 2 * seconds, 100)
+                talks = open_conversations(product, couples)
+                one = [measure_processes(product, talks, seconds) for _ in range(rounds)]
+            with up(data, "--demo", "--processes", "2", **settings) as product:
+                two = [measure_processes(product, talks, seconds) for _ in range(rounds)]
+            yield "Two gateway processes on a fast store", compare_processes(one, two)
+            with up(data, "--demo", **settings) as product:
+                yield (
+                    "Many conversations, many messages",
+                    measure_scale(product, couples[:10], seconds, rounds, messages),
+                )
+    finally:
+        forget(url, prefix)
 
 
 def _plain(title: str, rows: list[Row]) -> list[str]:
@@ -65,7 +96,9 @@ def _page(sections: list[tuple[str, list[Row]]], seconds: float, busy: float) ->
         "",
         "The store is the embedded one, and the log is SQLite. Every message is on disk before its acknowledgement."
         " The bare relay is the same server stack (gevent, Flask-SocketIO, orjson, WebSocket only) with a handler that"
-        " acknowledges and passes on and keeps nothing: no storage, no encryption, no rights, no order, no numbering.",
+        " acknowledges and passes on and keeps nothing: no storage, no encryption, no rights, no order, no numbering."
+        " A fast store stands in for MongoDB: the embedded engine's twin in Rust, which has every write on disk too"
+        " before it answers.",
     ]
     for title, rows in sections:
         lines += ["", f"## {title}", "", "| what | figure | |", "|---|---|---|"]

@@ -47,13 +47,16 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def open_conversations(product: Product, couples: list[Couple]) -> list[tuple[str, str, str]]:
+Pairs = list[tuple[str, str, list[str]]]
+
+
+def open_conversations(product: Product, couples: list[Couple]) -> Pairs:
     """A conversation for each couple, as the load generator wants them."""
     pairs = []
     for couple in couples:
         conversation_id = new_id()
         product.post("/conversations", {"id": conversation_id, "with": couple.coach_id}, couple.client_token)
-        pairs.append((couple.client_token, couple.coach_token, conversation_id))
+        pairs.append((couple.client_token, couple.coach_token, [conversation_id]))
     return pairs
 
 
@@ -63,11 +66,11 @@ def measure_throughput(product: Product, couples: list[Couple], seconds: float, 
     bare, whole, stored, per_message = [], [], [], []
     for _ in range(rounds):
         with relay() as (port, _process):
-            bare.append(_checked(run(Plan(port, _bare_pairs(len(pairs)), seconds, new_id()))))
+            bare.append(checked(run(Plan(port, bare_pairs(len(pairs)), seconds, new_id()))))
         stored.append(store_rate(product, 3))
         parts = product.parts()
         before = {name: cpu_seconds(part) for name, part in parts.items()}
-        result = _checked(run(Plan(product.port, pairs, seconds, new_id())))
+        result = checked(run(Plan(product.port, pairs, seconds, new_id())))
         whole.append(result)
         per_message.append(
             {name: (cpu_seconds(part) - before[name]) / result.sent * 1e6 for name, part in parts.items()}
@@ -92,8 +95,8 @@ def measure_latency(product: Product, couples: list[Couple], seconds: float, rat
     """At a quiet rate: until the sender knows that it is safe, and until the other one has it."""
     pairs = open_conversations(product, couples)
     with relay() as (port, _process):
-        bare = _checked(run(Plan(port, _bare_pairs(len(pairs)), seconds, new_id(), rate=rate)))
-    whole = _checked(run(Plan(product.port, pairs, seconds, new_id(), rate=rate)))
+        bare = checked(run(Plan(port, bare_pairs(len(pairs)), seconds, new_id(), rate=rate)))
+    whole = checked(run(Plan(product.port, pairs, seconds, new_id(), rate=rate)))
     rows = []
     for what, name in (("acknowledged", "acked"), ("at the other phone", "arrived")):
         for percent in ("p50", "p99"):
@@ -164,11 +167,12 @@ def store_rate(product: Product, seconds: float) -> float:
     return rate
 
 
-def _bare_pairs(count: int) -> list[tuple[str, str, str]]:
-    return [(f"{number}/a", f"{number}/b", new_id()) for number in range(count)]
+def bare_pairs(count: int) -> Pairs:
+    """Pairs for the bare relay."""
+    return [(f"{number}/a", f"{number}/b", [new_id()]) for number in range(count)]
 
 
-def _checked(result: Result) -> Result:
+def checked(result: Result) -> Result:
     """A figure for work that was not done is no figure."""
     if result.refused or result.missing or result.out_of_order:
         raise RuntimeError(f"messages were refused, lost or out of order: {result}")

@@ -109,12 +109,12 @@ class Plan:
     """What to send: with a ``rate`` that many messages a second over all pairs, without one as many as the window lets.
 
     Attributes:
-        pairs: token of the sender, token of the receiver, conversation.
+        pairs: token of the sender, token of the receiver, and their conversations, which take turns.
         label: makes the message ids of this run its own.
     """
 
     port: int
-    pairs: list[tuple[str, str, str]]
+    pairs: list[tuple[str, str, list[str]]]
     seconds: float
     label: str
     window: int = 8
@@ -144,11 +144,12 @@ class Pair:
 
     sender: Phone
     receiver: Phone
-    conversation: str
+    conversations: list[str]
     sent_at: list[float] = field(default_factory=list)
     acked: int = 0
     arrived: int = 0
     out_of_order: int = 0
+    latest: dict[int, int] = field(default_factory=dict)
 
 
 class Load:
@@ -209,7 +210,8 @@ class Load:
         pair.sent_at.append(moment)
         pair.sender.send(
             (
-                f'42{number}["message.send",{{"conversation_id":"{pair.conversation}",'
+                f'42{number}["message.send",{{'
+                f'"conversation_id":"{pair.conversations[number % len(pair.conversations)]}",'
                 f'"client_message_id":"{self._plan.label}.{number}","text":"{self._text}"}}]'
             ).encode()
         )
@@ -227,7 +229,9 @@ class Load:
         label, _, number = packet[start : packet.index(b'"', start)].decode().rpartition(".")
         if label != self._plan.label:
             return
-        pair.out_of_order += int(number) != pair.arrived
+        which = int(number) % len(pair.conversations)
+        pair.out_of_order += int(number) <= pair.latest.get(which, -1)
+        pair.latest[which] = int(number)
         pair.arrived += 1
         if pair.sent_at[int(number)] >= self._measure_from:
             self._arrived_after.append(time.perf_counter() - pair.sent_at[int(number)])

@@ -44,6 +44,7 @@ class Product:
     data: Path
     seconds: float
     process: subprocess.Popen[str]
+    prefix: str = ""
 
     def surroundings(self) -> dict[str, str]:
         """What the parts were told: where the store and the log are, and the secrets."""
@@ -55,9 +56,13 @@ class Product:
         return Tokens(self.surroundings()["ALONGSIDE_SECRET"], "app").sign(person_id, role, new_id(), HOUR)
 
     def parts(self) -> dict[str, psutil.Process]:
-        """Each process of the group by its name."""
+        """Each process of the group by its name; several of one part have numbers."""
         runner = psutil.Process(self.process.pid)
-        return {"runner": runner} | {_part_name(child): child for child in runner.children(recursive=True)}
+        found = {"runner": runner}
+        for child in runner.children(recursive=True):
+            name = _part_name(child)
+            found[name if name not in found else f"{name} {child.pid}"] = child
+        return found
 
     def get(self, path: str, token: str) -> Any:
         return self._ask("GET", path, None, token)
@@ -75,8 +80,9 @@ class Product:
 
 
 def _part_name(process: psutil.Process) -> str:
-    serving = re.search(r" serve (\w+)", " ".join(process.cmdline()))
-    return serving[1] if serving else "store"
+    command = " ".join(process.cmdline())
+    serving = re.search(r" serve (\w+)", command)
+    return "crew" if "--processes" in command and serving else serving[1] if serving else "store"
 
 
 @contextmanager
@@ -96,7 +102,8 @@ def up(data: Path, *options: str, **settings: str) -> Iterator[Product]:
         line = process.stdout.readline()
         if not line.startswith("ready "):
             raise RuntimeError(f"`alongside up` did not become ready: {line!r}")
-        yield Product(port, data, time.monotonic() - began, process)
+        prefix = environ.get("ALONGSIDE_STORE_PREFIX", "")
+        yield Product(port, data, time.monotonic() - began, process, prefix)
     finally:
         process.terminate()
         process.wait(60)

@@ -14,6 +14,11 @@ from schemas.catalogue import EVENTS, TOPICS
 
 _SPOKEN: dict[str, tuple[type[Shape], str]] = {
     "message.send": (say.SendAsk, "A message. Acknowledged once it is stored."),
+    "message.edit": (
+        say.EditAsk,
+        "Another text for a message of one's own, for 24 hours. Acknowledged like a message.",
+    ),
+    "message.take_back": (say.TakeBackAsk, "A message of one's own is taken back, for 24 hours."),
     "message.sync": (say.SyncAsk, "What is behind a number."),
     "conversation.delivered": (say.CursorAsk, "The devices of the caller have everything up to a number."),
     "conversation.read": (say.CursorAsk, "The caller has read everything up to a number."),

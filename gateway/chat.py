@@ -11,6 +11,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 import gevent
@@ -22,7 +24,8 @@ from infra import telemetry
 from infra.access import Grants, Identity
 from infra.store import STORE_DOWN, Raw
 from infra.vault import Erased
-from schemas.fields import ID_PATTERN
+from schemas.base import now
+from schemas.fields import ID_PATTERN, NO_ATTACHMENTS
 
 log_line = telemetry.logger("chat")
 
@@ -36,6 +39,7 @@ REMEMBERED = 20_000
 # The log tells of every change; this only bounds how long a process that cannot hear it goes on as before.
 GRANT_REMEMBERED_SECONDS = 60.0
 TEXT_MOST = 8000
+ATTACHMENTS = frozenset(("attachment", "attachments", "file", "files", "image", "images", "audio", "video", "media"))
 
 _id = re.compile(ID_PATTERN)
 
@@ -54,6 +58,9 @@ class Refused(Exception):
         return int(self.problem["status"])
 
 
+# How long one may edit or take back what one has written.
+CHANGE_WITHIN = timedelta(hours=24)
+
 NOT_FOUND = (404, "Not Found")
 AWAY = (503, "Service Unavailable")
 
@@ -68,7 +75,8 @@ def check_draft(data: Any) -> tuple[str, str, str]:
     """
     if not isinstance(data, dict):
         raise Refused(422, "Unprocessable Content", {"": ["Must be an object."]})
-    errors = {name: ["Unknown field."] for name in data.keys() - {"conversation_id", "client_message_id", "text"}}
+    unknown = data.keys() - {"conversation_id", "client_message_id", "text"}
+    errors = {name: [NO_ATTACHMENTS if name in ATTACHMENTS else "Unknown field."] for name in unknown}
     for name in ("conversation_id", "client_message_id"):
         if not isinstance(data.get(name), str) or not _id.fullmatch(data[name]):
             errors[name] = ["Must be an id: 1 to 64 of A-Z, a-z, 0-9, '.', '_', ':' and '-'."]
@@ -92,10 +100,12 @@ def _wrong_text(text: Any) -> str | None:
 @dataclass
 class Waiting:
     """A message that waits for its write. ``done`` is called once, with the message as the contract writes it and
-    whether it is new, or with the refusal."""
+    whether it is new, or with the refusal. ``document`` is made once, so that a try whose answer was lost is known
+    again by its id."""
 
     draft: Draft
     done: Callable[[Raw | None, bool, Refused | None], None]
+    document: Raw = field(default_factory=dict)
     since: float = field(default_factory=time.monotonic)
     answered: bool = False
 
@@ -149,6 +159,11 @@ class Chat:
             self._granted.clear()
             self._known.clear()
 
+    def fresh_conversation_for(self, person: Identity, conversation_id: str) -> Raw:
+        """The same, as it is in the store at this moment. Raises ``Refused`` 404."""
+        self.forget(conversation_id)
+        return self.conversation_for(person, conversation_id)
+
     def readers(self, conversation: Raw) -> list[str]:
         """The members who may read in it now: its client, and everybody else whose grant holds."""
         return [member for member in conversation["members"] if self._may_read(member, conversation)]
@@ -177,11 +192,62 @@ class Chat:
 
     # -- sending
 
-    def send(self, person: Identity, conversation_id: str, client_message_id: str, text: str) -> tuple[Raw, bool]:
-        """Store a message and return it once it is durable, with whether it is new.
+    def message(self, person: Identity, conversation_id: str, client_message_id: str, text: str) -> Draft:
+        """A message of this person, to be sent.
 
         Raises:
-            Refused: 404, 409 (closed) or 503.
+            Refused: 404 or 409 (closed).
+        """
+        conversation = self._open_conversation(person, conversation_id)
+        return Draft(conversation_id, conversation["owner"], person.person_id, client_message_id, text)
+
+    def edit(self, person: Identity, conversation_id: str, client_message_id: str, seq: int, text: str) -> Draft:
+        """That this person's own message ``seq`` has another text, to be sent.
+
+        Raises:
+            Refused: 404, 409 (closed, taken back) or 422 naming ``seq``.
+        """
+        conversation = self._open_conversation(person, conversation_id)
+        draft = Draft(
+            conversation_id, conversation["owner"], person.person_id, client_message_id, text, "edited", changes=seq
+        )
+        self._check_change(draft, seq)
+        return draft
+
+    def take_back(self, person: Identity, conversation_id: str, client_message_id: str, seq: int) -> Draft:
+        """That this person's own message ``seq`` is taken back, to be sent; also where the conversation is closed.
+
+        Raises:
+            Refused: 404, 409 (taken back already) or 422 naming ``seq``.
+        """
+        owner_id = self.conversation_for(person, conversation_id)["owner"]
+        draft = Draft(conversation_id, owner_id, person.person_id, client_message_id, None, "taken_back", changes=seq)
+        self._check_change(draft, seq)
+        return draft
+
+    def _open_conversation(self, person: Identity, conversation_id: str) -> Raw:
+        conversation = self.conversation_for(person, conversation_id)
+        if conversation["state"] == "closed":
+            raise Refused(409, "This conversation is closed.")
+        return conversation
+
+    def _check_change(self, draft: Draft, seq: int) -> None:
+        """Whether a message may be changed like this. What was asked before is not judged again."""
+        if self._store.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id) is not None:
+            return
+        message = self._store.at(draft.conversation_id, seq)
+        if message is None or "kind" in message or message["sender"] != draft.sender_id:
+            raise Refused(422, "Unprocessable Content", {"seq": ["No message of one's own has this number."]})
+        if "taken_back_at" in message:
+            raise Refused(409, "This message was taken back.")
+        if message["at"] + CHANGE_WITHIN < now():
+            raise Refused(422, "Unprocessable Content", {"seq": ["A message can be changed for 24 hours."]})
+
+    def send(self, draft: Draft) -> tuple[Raw, bool]:
+        """Store a message or another entry and return it once it is durable, with whether it is new.
+
+        Raises:
+            Refused: 404 or 503.
         """
         result: AsyncResult = AsyncResult()
 
@@ -191,29 +257,18 @@ class Chat:
             else:
                 result.set((message, new))
 
-        self.submit(person, conversation_id, client_message_id, text, done)
+        self.submit(draft, done)
         answer: tuple[Raw, bool] = result.get()
         return answer
 
-    def submit(
-        self,
-        person: Identity,
-        conversation_id: str,
-        client_message_id: str,
-        text: str,
-        done: Callable[[Raw | None, bool, Refused | None], None],
-    ) -> None:
+    def submit(self, draft: Draft, done: Callable[[Raw | None, bool, Refused | None], None]) -> None:
         """Queue a message; messages of one caller are stored in the order of their calls.
 
         Raises:
-            Refused: at once, where ``done`` will not be called.
+            Refused: 503 at once, where ``done`` will not be called.
         """
-        conversation = self.conversation_for(person, conversation_id)
-        if conversation["state"] == "closed":
-            raise Refused(409, "This conversation is closed.")
         if self._queue.qsize() >= WAITING_MOST:
             raise Refused(*AWAY)
-        draft = Draft(conversation_id, conversation["owner"], person.person_id, client_message_id, text)
         self._queue.put(Waiting(draft, done))
 
     @property
@@ -257,40 +312,41 @@ class Chat:
             self._last.clear()
             left = self._without_the_late([waiting for waiting in batch if not waiting.answered])
             gevent.sleep(0.1 if left else 0)
-            return self._without_the_stored(left)
+            return left
 
     def _number_and_insert(self, batch: list[Waiting]) -> list[Waiting]:
         self._tell_the_untold({waiting.draft.conversation_id for waiting in batch})
-        sealed = []
-        ready = []
-        for waiting in batch:
-            try:
-                sealed.append(self._store.seal(waiting.draft))
-                ready.append(waiting)
-            except Erased:
-                waiting.answer(None, refusal=Refused(*NOT_FOUND))
-        for document in sealed:
-            document["seq"] = self._next_seq(document["c"])
-        count, met_duplicate = self._store.insert(sealed) if sealed else (0, False)
-        self._tell(ready[:count], sealed[:count])
+        ready = [waiting for waiting in batch if self._seal(waiting)]
+        for waiting in ready:
+            waiting.document["seq"] = self._next_seq(waiting.draft.conversation_id)
+        documents = [waiting.document for waiting in ready]
+        count, met_duplicate = self._store.insert(documents) if documents else (0, False)
+        self._tell(ready[:count], documents[:count])
         left = ready[count:]
-        for document in sealed[count:]:
-            self._last.pop(document["c"], None)
-        if met_duplicate:
-            left = self._without_repeat(left, sealed[count])
-        return left
+        for waiting in left:
+            self._last.pop(waiting.draft.conversation_id, None)
+        return self._without_repeat(left) if met_duplicate else left
 
-    def _without_repeat(self, left: list[Waiting], document: Raw) -> list[Waiting]:
+    def _seal(self, waiting: Waiting) -> bool:
+        """Make the document, the first time; False when the client's key was destroyed, which is answered."""
+        try:
+            waiting.document = waiting.document or self._store.seal(waiting.draft)
+        except Erased:
+            waiting.answer(None, refusal=Refused(*NOT_FOUND))
+        return not waiting.answered
+
+    def _without_repeat(self, left: list[Waiting]) -> list[Waiting]:
         """The first met a duplicate: it was sent before, or another gateway took its number."""
-        draft = left[0].draft
+        first = left[0]
+        draft = first.draft
         before = self._store.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)
         if before is None:
             return left
-        if before["_id"] == document["_id"]:
-            # It met itself: the driver tried again, because the answer to the first try was lost.
-            self._tell(left[:1], [before])
+        if before["_id"] == first.document["_id"]:
+            # It met itself, because the answer to an earlier try was lost: it is news to everybody but the store.
+            self._tell([first], [before])
         else:
-            left[0].answer(self._store.shown(before))
+            first.answer(self._store.shown(before))
         return left[1:]
 
     def _without_the_late(self, batch: list[Waiting]) -> list[Waiting]:
@@ -302,30 +358,20 @@ class Chat:
                 self._keep_untold(draft.conversation_id, draft.sender_id, draft.client_message_id)
         return [waiting for waiting in batch if waiting.since >= cut]
 
-    def _without_the_stored(self, batch: list[Waiting]) -> list[Waiting]:
-        left = []
-        for waiting in batch:
-            draft = waiting.draft
-            try:
-                stored = self._store.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)
-            except STORE_DOWN:
-                stored = None
-            if stored is None:
-                left.append(waiting)
-            else:
-                # It may be news to everybody but the store.
-                self._tell([waiting], [stored])
-        return left
-
     def _next_seq(self, conversation_id: str) -> int:
         last = self._last.get(conversation_id)
         if last is None:
-            last = self._store.last_seq(conversation_id)
+            conversation = self._store.conversation(conversation_id)
+            assert conversation is not None
+            last = self._store.last_seq(conversation)
         _remember(self._last, conversation_id, last + 1)
         return last + 1
 
     def _tell(self, waiting: list[Waiting], documents: list[Raw]) -> None:
-        """Acknowledge, then tell: first the senders, then everybody else."""
+        """Acknowledge, then tell: senders first, then everybody else. Raises one of ``STORE_DOWN`` before either."""
+        for document in documents:
+            if "kind" in document:
+                self._store.apply(document)
         by_conversation: dict[str, list[Raw]] = {}
         for one, document in zip(waiting, documents, strict=True):
             message = as_written(document, one.draft.text)
@@ -354,16 +400,16 @@ class Chat:
         """Tell what turns out to be stored, before anything newer of its conversation. Raises one of ``STORE_DOWN``."""
         for conversation_id in self._untold.keys() & set(conversation_ids):
             keys = self._untold[conversation_id]
-            for document in self._store.by_client_ids(conversation_id, [id for _, id in keys]):
-                key = (document["sender"], document["cmid"])
-                if key in keys:
-                    self._tell_late(document)
-                    keys.discard(key)
+            found = [self._store.by_client_id(conversation_id, *key) for key in keys]
+            for document in sorted(filter(None, found), key=itemgetter("seq")):
+                self._tell_late(document)
+                keys.discard((document["sender"], document["cmid"]))
             if not keys:
                 del self._untold[conversation_id]
 
     def _tell_late(self, document: Raw) -> None:
         try:
+            self._store.apply(document)
             self._spread(document["c"], [self._store.shown(document)])
         except Erased:
             # The words went with the person's key: there is nothing left to tell.

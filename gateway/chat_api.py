@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import g, request
 
+from gateway.away import WORDS
 from gateway.chat import Chat, Refused
-from gateway.chat_store import ChatStore, new_conversation
-from gateway.duty import next_on_duty, taken
+from gateway.chat_store import ChatStore, Draft, new_conversation
+from gateway.duty import away_words, give_waiting
+from gateway.duty_api import duty_routes
 from gateway.live import Live
+from gateway.search import plain, search
 from infra.access import Identity, NotYours, key_for
 from infra.service import Service
 from infra.store import Raw
@@ -63,8 +67,12 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
             if store.open(fresh):
                 g.permitted = True
                 live.teller.opened(fresh)
-                if len(fresh["members"]) > 1 and fresh["kind"] == "on_duty":
-                    live.teller.tell(taken({**fresh, "members": [fresh["owner"]]}, fresh["members"][1]))
+                if fresh["state"] == "waiting":
+                    # In turn: whoever waits longer is given a coach first.
+                    for taken in give_waiting():
+                        live.chat.forget(taken.conversation_id)
+                        live.teller.tell(taken)
+                    fresh = store.conversation(body.id) or fresh
                 return _shown(store, fresh), 201
             before = store.conversation(body.id)
         assert before is not None
@@ -78,10 +86,7 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
     @needs("care")
     @api.response(200, say.ConversationOut.Schema)
     def show_conversation(conversation_id: str) -> Any:
-        _member(chat, service, conversation_id, "conversation")
-        found = store.conversation(conversation_id)
-        assert found is not None
-        return _shown(store, found)
+        return _shown(store, _member(chat, service, conversation_id, "conversation"))
 
     @api.get("/conversations/<conversation_id>/messages")
     @needs("care")
@@ -89,12 +94,11 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
     def list_messages(conversation_id: str) -> Any:
         """Ascending: those behind ``after``, or the last ones in front of ``before``."""
         limit, after, before = _range()
-        _member(chat, service, conversation_id, "messages")
+        last = store.last_seq(_member(chat, service, conversation_id, "messages"))
         if before is not None:
-            found = store.before(conversation_id, before, limit)
+            found = store.before(conversation_id, min(before, last + 1), limit)
         else:
             found = store.after(conversation_id, after, limit)
-        last = store.last_seq(conversation_id)
         following = str(found[-1]["seq"]) if found and before is None and found[-1]["seq"] < last else None
         return {"items": [store.shown(message) for message in found], "next": following, "last_seq": last}
 
@@ -104,15 +108,41 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
     @api.response(201, say.MessageOut.Schema)
     @api.alt_response(200, schema=say.MessageOut.Schema)
     def send_message(body: say.NewMessage, conversation_id: str) -> Any:
-        try:
-            message, new = chat.send(who(), conversation_id, body.client_message_id, body.text)
-        except Refused as refusal:
-            raise _problem(refusal) from refusal
-        g.permitted = True
-        return message, 201 if new else 200
+        return _sent(chat, lambda: chat.message(who(), conversation_id, body.client_message_id, body.text))
+
+    @api.post("/conversations/<conversation_id>/messages/<int:seq>/edit")
+    @needs("care")
+    @api.arguments(say.MessageEdit.Schema)
+    @api.response(201, say.MessageOut.Schema)
+    @api.alt_response(200, schema=say.MessageOut.Schema)
+    def edit_message(body: say.MessageEdit, conversation_id: str, seq: int) -> Any:
+        """Give a message of one's own another text, for 24 hours."""
+        return _sent(chat, lambda: chat.edit(who(), conversation_id, body.client_message_id, seq, body.text))
+
+    @api.post("/conversations/<conversation_id>/messages/<int:seq>/take-back")
+    @needs("care")
+    @api.arguments(say.TakeBack.Schema)
+    @api.response(201, say.MessageOut.Schema)
+    @api.alt_response(200, schema=say.MessageOut.Schema)
+    def take_message_back(body: say.TakeBack, conversation_id: str, seq: int) -> Any:
+        """Take a message of one's own back, for 24 hours. Its words are shown to nobody any more, and destroyed."""
+        return _sent(chat, lambda: chat.take_back(who(), conversation_id, body.client_message_id, seq))
+
+    @api.post("/conversations/<conversation_id>/search")
+    @needs("care")
+    @api.arguments(say.MessageSearch.Schema)
+    @api.response(200, say.FoundPage.Schema)
+    def search_messages(body: say.MessageSearch, conversation_id: str) -> Any:
+        """Messages that have all these words. A POST, because what is searched for must not stand in an address."""
+        conversation = _member(chat, service, conversation_id, "messages")
+        if not plain(body.words).split():
+            refuse("words", "Must have a letter, a digit or a sign.")
+        found, following = search(store, conversation, body.words, body.before, body.limit)
+        return {"items": found, "next": following}
 
     for act, read in (("delivered", False), ("read", True)):
         _cursor_route(api, live, act, read)
+    duty_routes(api, service, live, store, lambda conversation: _shown(store, conversation))
 
     return api
 
@@ -130,6 +160,15 @@ def _cursor_route(api: Blueprint, live: Live, act: str, read: bool) -> None:
         g.permitted = True
 
 
+def _sent(chat: Chat, draft: Callable[[], Draft]) -> Any:
+    try:
+        message, new = chat.send(draft())
+    except Refused as refusal:
+        raise _problem(refusal) from refusal
+    g.permitted = True
+    return message, 201 if new else 200
+
+
 def _direct(service: Service, body: say.NewConversation, me: Identity, made: str) -> Raw:
     """Between a client and somebody who holds a grant on the client, whoever of the two begins."""
     if me.role == "client":
@@ -142,20 +181,20 @@ def _direct(service: Service, body: say.NewConversation, me: Identity, made: str
 
 
 def _on_duty(body: say.NewConversation, me: Identity, made: str) -> Raw:
-    """A client asks for whoever is on duty; with nobody there it waits for the first who comes."""
+    """A client asks for whoever is on duty, and waits for the first who is free."""
     if me.role != "client":
         refuse("with", "Only a client asks for whoever is on duty.")
-    coach = next_on_duty()
-    members = [me.person_id] if coach is None else [me.person_id, coach]
-    return new_conversation(body.id, "on_duty", me.person_id, members, coach is None, made)
+    return new_conversation(body.id, "on_duty", me.person_id, [me.person_id], True, made)
 
 
-def _member(chat: Chat, service: Service, conversation_id: str, what: str) -> None:
+def _member(chat: Chat, service: Service, conversation_id: str, what: str) -> Raw:
+    """The conversation as it is now, for one of its members."""
     try:
-        conversation = chat.conversation_for(who(), conversation_id)
+        conversation = chat.fresh_conversation_for(who(), conversation_id)
     except Refused as refusal:
         raise _problem(refusal) from refusal
     permit(service.grants, conversation["owner"], what, because=True)
+    return conversation
 
 
 def _range() -> tuple[int, int, int | None]:
@@ -184,9 +223,15 @@ def _shown(store: ChatStore, conversation: Raw) -> Raw:
         "id": conversation["_id"],
         "kind": conversation["kind"],
         "with_": [member for member in conversation["members"] if member != me],
-        "last_seq": store.last_seq(conversation["_id"]),
+        "last_seq": store.last_seq(conversation),
         "unread": store.unread(conversation, me),
         "cursors": {member: store.cursor(conversation, member) for member in conversation["members"]},
         "state": conversation["state"],
         "waiting_since": conversation["waiting_since"],
+        "away": _away() if conversation["state"] == "waiting" else None,
     }
+
+
+def _away() -> say.Away:
+    """For its client, the only one who is in a conversation that waits."""
+    return away_words(request.accept_languages.best_match(WORDS))

@@ -3,35 +3,53 @@
 A message is one insert. Its number ``seq`` is the conversation's own, from 1, without a gap; the unique index on
 (conversation, seq) settles who was first when two gateways write at once, and the one on (conversation, sender,
 client_message_id) makes a repeat the same message for ever.
+
+That a message was edited or taken back is an entry of its own behind it, with the next number, so that whoever was
+away learns of it like of any message. The entry is written first; then it is applied to the message, and to what the
+message was in earlier edits.
+
+Numbers without a gap bound every read: the next 50 are those up to ``after + 50``. Queries name the fields of one index
+and nothing else, because the embedded store reads a whole conversation otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any, NamedTuple
 
 from bson.binary import Binary
-from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 from infra.ids import new_id
-from infra.store import Raw, Store
+from infra.store import Raw, Store, outgoing
 from infra.vault import Vault
-from schemas.base import now
+from schemas.base import Event, now
+from schemas.chat import EntryKind
 from schemas.fields import written
 
 DUPLICATE_KEY = 11000
+# What an entry that is no message is about.
+ABOUT = ("changes", "to")
 
 
 class Draft(NamedTuple):
-    """A message on its way into the store. ``owner_id`` is the client whose key seals the words."""
+    """A message or another entry on its way into the store.
+
+    ``owner_id`` is the client whose key seals the words. ``kind`` is None for a message; else the entry is about the
+    message ``changes`` or the person ``to``.
+    """
 
     conversation_id: str
     owner_id: str
     sender_id: str
     client_message_id: str
-    text: str
+    text: str | None
+    kind: EntryKind | None = None
+    changes: int | None = None
+    to: str | None = None
 
 
 def make_indexes(store: Store) -> None:
@@ -39,14 +57,21 @@ def make_indexes(store: Store) -> None:
     messages = store.collection("messages")
     messages.create_index([("c", ASCENDING), ("seq", ASCENDING)], unique=True)
     messages.create_index([("c", ASCENDING), ("sender", ASCENDING), ("cmid", ASCENDING)], unique=True)
+    messages.create_index("at")
     store.collection("conversations").create_index([("members", ASCENDING), ("last_at", DESCENDING)])
-    store.collection("conversations").create_index([("state", ASCENDING), ("waiting_since", ASCENDING)])
+    conversations = store.collection("conversations")
+    conversations.create_index([("state", ASCENDING), ("waiting_since", ASCENDING)])
+    conversations.create_index("place", unique=True, partialFilterExpression={"place": {"$exists": True}})
+    conversations.create_index("outbox.id", sparse=True)
+    # A conversation changes and tells of it in one write, as an aggregate does.
+    store.outboxes.add(conversations.name)
 
 
 class ChatStore:
     """Conversations and messages of all clients."""
 
     def __init__(self, store: Store, vault: Vault) -> None:
+        self._committed = store.committed
         self._conversations = store.collection("conversations")
         self._messages = store.collection("messages")
         self._vault = vault
@@ -83,32 +108,85 @@ class ChatStore:
     def between(self, one: str, other: str, kind: str) -> list[Raw]:
         return list(self._conversations.find({"members": {"$all": [one, other]}, "kind": kind}))
 
-    def waiting(self) -> list[Raw]:
-        """Conversations that no coach has taken, the oldest first."""
-        return list(self._conversations.find({"state": "waiting"}).sort("waiting_since", ASCENDING).limit(100))
+    def waiting(self, most: int = 0, after: str | None = None) -> list[Raw]:
+        """Conversations that nobody has taken, the oldest first; all of them, or at most so many behind an id."""
+        where: Raw = {"state": "waiting"}
+        mark = self.conversation(after) if after is not None else None
+        # Where the mark was taken in between, the list begins anew: rather somebody twice than somebody not at all.
+        if mark is not None and (since := mark["waiting_since"]) is not None:
+            where["$or"] = [{"waiting_since": {"$gt": since}}, {"waiting_since": since, "_id": {"$gt": after}}]
+        order = [("waiting_since", ASCENDING), ("_id", ASCENDING)]
+        return list(self._conversations.find(where).sort(order).limit(most))
 
-    def take(self, conversation_id: str, coach_id: str) -> bool:
-        """Give a waiting conversation to a coach; False when somebody was first."""
-        taken = self._conversations.update_one(
-            {"_id": conversation_id, "state": "waiting"},
-            {"$set": {"state": "open", "waiting_since": None}, "$push": {"members": coach_id}},
-        )
-        return bool(taken.modified_count)
+    def take(self, conversation: Raw, coach_id: str, room: int | None, event: Event) -> bool:
+        """Give a waiting conversation to somebody; False when another was first, or there is no room left.
+
+        Each conversation that somebody has taken holds one of that person's numbered places, and no two hold the same:
+        however many processes give at once, nobody gets more than ``room``. None: by hand, as many as one likes.
+        """
+        while (place := self._free_place(coach_id, room)) is not None:
+            change = {"$set": {"state": "open", "waiting_since": None, "place": place}, "$push": {"members": coach_id}}
+            try:
+                return self._change({"_id": conversation["_id"], "state": "waiting"}, change, event)
+            except DuplicateKeyError:
+                # Another process gave this place away in this moment.
+                continue
+        return False
+
+    def hand_over(self, conversation: Raw, coach_id: str, *events: Event) -> bool:
+        """Put somebody in the place of whoever has taken it; False when it is not as it was read any more."""
+        where = {"_id": conversation["_id"], "state": "open", "members": conversation["members"]}
+        while True:
+            place = self._free_place(coach_id, None)
+            change: Raw = {"$set": {"members": [conversation["owner"], coach_id], "place": place}}
+            try:
+                return self._change(where, change, *events)
+            except DuplicateKeyError:
+                continue
+
+    def close(self, conversation: Raw, event: Event) -> bool:
+        """End it and free its place; False when it is not as it was read any more."""
+        where = {name: conversation[name] for name in ("_id", "state", "members")}
+        change: Raw = {"$set": {"state": "closed", "waiting_since": None}, "$unset": {"place": ""}}
+        return self._change(where, change, event)
+
+    def escalate(self, conversation: Raw, moment: datetime, event: Event) -> bool:
+        """Note that supervisors are told once more; False when somebody was first."""
+        stage = conversation.get("escalations", 0)
+        where = {"_id": conversation["_id"], "state": "waiting", "escalations": stage or {"$in": [0, None]}}
+        return self._change(where, {"$set": {"escalations": stage + 1, "escalated_at": moment}}, event)
 
     def open_count(self, coach_id: str) -> int:
         return self._conversations.count_documents({"members": coach_id, "kind": "on_duty", "state": "open"})
+
+    def _free_place(self, coach_id: str, room: int | None) -> str | None:
+        found = self._conversations.find({"members": coach_id, "kind": "on_duty", "state": "open"}, {"place": 1})
+        held = [conversation.get("place") for conversation in found]
+        if room is not None and len(held) >= room:
+            return None
+        return next(place for number in count() if (place := f"{coach_id}/{number}") not in held)
+
+    def _change(self, where: Raw, change: Raw, *events: Event) -> bool:
+        """Change a conversation and put what follows into its outbox, in one write; False when ``where`` finds none."""
+        told = {"outbox": {"$each": [outgoing(event) for event in events]}}
+        change = {**change, "$push": {**change.get("$push", {}), **told}}
+        if not self._conversations.update_one(where, change).modified_count:
+            return False
+        self._committed(self._conversations.name, where["_id"])
+        return True
 
     def set_state(self, conversation_id: str, before: str, after: str) -> bool:
         changed = self._conversations.update_one({"_id": conversation_id, "state": before}, {"$set": {"state": after}})
         return bool(changed.modified_count)
 
-    def note_activity(self, last: dict[str, datetime]) -> None:
-        """Remember when conversations were last written in, for the order of the list. What a crash loses of it is
-        made good by the next message."""
+    def note_activity(self, last: dict[str, tuple[datetime, int]]) -> None:
+        """Remember when conversations were last written in, and up to which number, for the order of the list and for
+        ``last_seq``. What a crash loses of it is made good by the next message."""
         if last:
-            self._conversations.bulk_write(
-                [UpdateOne({"_id": id}, {"$max": {"last_at": at}}) for id, at in last.items()], ordered=False
-            )
+            noted = [
+                UpdateOne({"_id": id}, {"$max": {"last_at": at, "last_seq": seq}}) for id, (at, seq) in last.items()
+            ]
+            self._conversations.bulk_write(noted, ordered=False)
 
     # -- cursors
 
@@ -127,10 +205,12 @@ class ChatStore:
         return {"delivered": 0, "read": 0, **conversation.get("cursors", {}).get(_key(person_id), {})}
 
     def unread(self, conversation: Raw, person_id: str) -> int:
-        """How many messages of others are behind the person's read cursor."""
-        read = self.cursor(conversation, person_id)["read"]
-        return self._messages.count_documents(
-            {"c": conversation["_id"], "seq": {"$gt": read}, "sender": {"$ne": person_id}}
+        """How many messages of others are behind the person's read cursor, without those that were taken back."""
+        behind = {"c": conversation["_id"], "seq": {"$gt": self.cursor(conversation, person_id)["read"]}}
+        found = self._messages.find(behind, {"sender": 1, "kind": 1, "taken_back_at": 1})
+        return sum(
+            message["sender"] != person_id and "kind" not in message and "taken_back_at" not in message
+            for message in found
         )
 
     def badge(self, person_id: str) -> int:
@@ -140,23 +220,31 @@ class ChatStore:
 
     # -- messages
 
-    def last_seq(self, conversation_id: str) -> int:
-        """The highest number there is; 0 in an empty conversation."""
-        found = self._messages.find_one({"c": conversation_id}, {"seq": 1}, sort=[("seq", DESCENDING)])
-        return 0 if found is None else int(found["seq"])
+    def last_seq(self, conversation: Raw) -> int:
+        """The highest number there is; 0 in an empty conversation.
+
+        Cheap for a conversation that was read a moment ago: only what is above the number noted there is looked at.
+        """
+        noted = int(conversation.get("last_seq", 0))
+        above = self._messages.find({"c": conversation["_id"], "seq": {"$gt": noted}}, {"seq": 1})
+        return max((int(message["seq"]) for message in above), default=noted)
 
     def seal(self, draft: Draft) -> Raw:
         """The document of a message, still without its number."""
         id = new_id()
-        return {
+        sealed: Raw = {
             "_id": id,
             "c": draft.conversation_id,
             "cmid": draft.client_message_id,
             "sender": draft.sender_id,
             "owner": draft.owner_id,
-            "text": Binary(self._vault.seal(draft.owner_id, f"messages/{id}", draft.text)),
+            "text": self._sealed(draft.owner_id, id, draft.text),
             "at": now(),
         }
+        if draft.kind is not None:
+            sealed["kind"] = draft.kind
+            sealed |= {name: value for name in ABOUT if (value := getattr(draft, name)) is not None}
+        return sealed
 
     def insert(self, documents: Sequence[Raw]) -> tuple[int, bool]:
         """Write numbered messages in order, up to the first that is a duplicate.
@@ -166,46 +254,98 @@ class ChatStore:
         Returns:
             how many of them are stored, and whether the next one met a duplicate.
         """
-        try:
-            self._messages.bulk_write([InsertOne(document) for document in documents], ordered=True)
-        except BulkWriteError as error:
-            first = error.details["writeErrors"][0]
-            if first["code"] != DUPLICATE_KEY:
-                raise
-            return int(first["index"]), True
+        # The command itself, because the driver's own way looks at every document in turn, which takes longer than the
+        # rest of the gateway's work on a message.
+        answer = self._messages.database.command(
+            {
+                "insert": self._messages.name,
+                "documents": documents,
+                "ordered": True,
+                "writeConcern": self._messages.write_concern.document,
+            }
+        )
+        if wrong := answer.get("writeConcernError"):
+            # Stored, and not yet safe: whoever tries again finds it.
+            raise AutoReconnect(str(wrong.get("errmsg")))
+        if wrongs := answer.get("writeErrors"):
+            if wrongs[0]["code"] != DUPLICATE_KEY:
+                raise OperationFailure(wrongs[0]["errmsg"], wrongs[0]["code"])
+            return int(wrongs[0]["index"]), True
         return len(documents), False
+
+    def append(self, draft: Draft) -> Raw:
+        """Store one entry behind whatever there is, once: a repeat is answered with the first. Raises ``Erased``."""
+        while (before := self.by_client_id(draft.conversation_id, draft.sender_id, draft.client_message_id)) is None:
+            conversation = self.conversation(draft.conversation_id)
+            assert conversation is not None
+            entry = {**self.seal(draft), "seq": self.last_seq(conversation) + 1}
+            if self.insert([entry])[0]:
+                return entry
+        return before
+
+    def at(self, conversation_id: str, seq: int) -> Raw | None:
+        """The one with this number."""
+        return self._messages.find_one({"c": conversation_id, "seq": seq})
 
     def by_client_id(self, conversation_id: str, sender_id: str, client_message_id: str) -> Raw | None:
         """The message that a phone sent under this id before."""
         return self._messages.find_one({"c": conversation_id, "sender": sender_id, "cmid": client_message_id})
 
-    def by_client_ids(self, conversation_id: str, client_message_ids: list[str]) -> list[Raw]:
-        """Ascending, those of a conversation that phones sent under these ids, whoever sent them."""
-        found = self._messages.find({"c": conversation_id, "cmid": {"$in": client_message_ids}})
-        return list(found.sort("seq", ASCENDING))
-
     def after(self, conversation_id: str, seq: int, limit: int) -> list[Raw]:
         """Ascending, those above ``seq``."""
-        found = self._messages.find({"c": conversation_id, "seq": {"$gt": seq}}).sort("seq", ASCENDING)
-        return list(found.limit(limit))
+        return self._between(conversation_id, seq, seq + limit)
 
     def before(self, conversation_id: str, seq: int, limit: int) -> list[Raw]:
-        """Ascending, the last ones below ``seq``."""
-        found = self._messages.find({"c": conversation_id, "seq": {"$lt": seq}}).sort("seq", DESCENDING)
-        return list(found.limit(limit))[::-1]
+        """Ascending, the last ones below ``seq``, which is at most one above the highest number."""
+        return self._between(conversation_id, max(0, seq - 1 - limit), seq - 1)
 
-    def senders(self, conversation_id: str, from_seq: int, to_seq: int) -> set[str]:
-        where = {"c": conversation_id, "seq": {"$gte": from_seq, "$lte": to_seq}}
-        return {message["sender"] for message in self._messages.find(where, {"sender": 1})}
+    def _between(self, conversation_id: str, above: int, to: int) -> list[Raw]:
+        where = {"c": conversation_id, "seq": {"$gt": above, "$lte": to}}
+        return list(self._messages.find(where).sort("seq", ASCENDING))
 
-    def stored_since(self, id: str) -> Iterable[Raw]:
-        """Conversation, number and sender of every message made since an id, in order."""
-        return self._messages.find({"_id": {"$gte": id}}, {"c": 1, "seq": 1, "sender": 1}).sort("_id", ASCENDING)
+    def stored_since(self, moment: datetime) -> Iterable[Raw]:
+        """Every message made since then by the clock of whoever made it, in order."""
+        return self._messages.find({"at": {"$gte": moment}}).sort("at", ASCENDING)
+
+    def apply(self, entry: Raw) -> None:
+        """Let what an entry says of an earlier message hold. Repeating it changes nothing, and no order is needed."""
+        if entry.get("kind") == "edited":
+            self._edit(entry)
+        elif entry.get("kind") == "taken_back":
+            self._take_back(entry)
+
+    def _edit(self, entry: Raw) -> None:
+        place = {"c": entry["c"], "seq": entry["changes"]}
+        message = self._messages.find_one(place)
+        assert message is not None
+        if "taken_back_at" in message:
+            self._messages.update_one({"_id": entry["_id"]}, {"$set": {"text": None}})
+        elif message.get("edited_by", 0) < entry["seq"]:
+            words = self._sealed(message["owner"], message["_id"], self._words(entry))
+            holds = {"text": words, "edited_at": entry["at"], "edited_by": entry["seq"]}
+            before = {name: message.get(name) for name in ("edited_by", "taken_back_at")}
+            if not self._messages.update_one({**place, **before}, {"$set": holds}).matched_count:
+                # Another change came first.
+                self._edit(entry)
+
+    def _take_back(self, entry: Raw) -> None:
+        holds = {"text": None, "taken_back_at": entry["at"]}
+        self._messages.update_one({"c": entry["c"], "seq": entry["changes"]}, {"$set": holds})
+        for later in self._messages.find({"c": entry["c"], "seq": {"$gt": entry["changes"]}}, {"changes": 1}):
+            if later.get("changes") == entry["changes"]:
+                self._messages.update_one({"_id": later["_id"]}, {"$set": {"text": None}})
 
     def shown(self, message: Raw) -> dict[str, Any]:
-        """A message as the contract writes it. Raises ``Erased``."""
-        place = f"messages/{message['_id']}"
-        return as_written(message, self._vault.open(message["owner"], place, bytes(message["text"])))
+        """A message as the contract writes it, with what became of it. Raises ``Erased``."""
+        return as_written(message, self._words(message))
+
+    def _sealed(self, owner_id: str, id: str, text: str | None) -> Binary | None:
+        return None if text is None else Binary(self._vault.seal(owner_id, f"messages/{id}", text))
+
+    def _words(self, message: Raw) -> str | None:
+        if message["text"] is None:
+            return None
+        return self._vault.open(message["owner"], f"messages/{message['_id']}", bytes(message["text"]))
 
 
 def _key(person_id: str) -> str:
@@ -213,9 +353,9 @@ def _key(person_id: str) -> str:
     return person_id.replace(".", "~")
 
 
-def as_written(message: Raw, text: str) -> dict[str, Any]:
+def as_written(message: Raw, text: str | None) -> dict[str, Any]:
     """A message as the contract writes it, whose words are at hand."""
-    return {
+    shown = {
         "conversation_id": message["c"],
         "seq": message["seq"],
         "id": message["_id"],
@@ -224,6 +364,12 @@ def as_written(message: Raw, text: str) -> dict[str, Any]:
         "text": text,
         "at": written(message["at"]),
     }
+    if "kind" in message:
+        shown |= {name: message[name] for name in ("kind", *ABOUT) if name in message}
+    for change in ("edited_at", "taken_back_at"):
+        if change in message:
+            shown[change] = written(message[change])
+    return shown
 
 
 def new_conversation(id: str, kind: str, owner_id: str, members: Collection[str], waiting: bool, print_: str) -> Raw:

@@ -33,6 +33,7 @@ def make_indexes(store: Store) -> None:
     store.collection("devices").create_index("value_hash")
     store.collection("devices").create_index("seen_at")
     store.collection("connections").create_index("device")
+    store.collection("connections").create_index("person")
 
 
 def keep_device(person_id: str, device_id: str, body: Raw) -> tuple[Raw, bool]:

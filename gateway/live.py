@@ -11,6 +11,7 @@ import re
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import gevent
@@ -21,7 +22,7 @@ from marshmallow import ValidationError
 from gateway import wire
 from gateway.chat import Chat, Refused, check_draft
 from gateway.chat_store import ChatStore
-from gateway.teller import NOBODY, Teller
+from gateway.teller import Teller
 from gateway.wire import Outbox
 from infra import telemetry
 from infra.access import Grants, Identity, NotSignedIn, Tokens
@@ -34,11 +35,11 @@ from schemas import chat as say
 from schemas.base import Event, Shape, Unknown, Unreadable, decode, now
 from schemas.catalogue import EVENTS, TOPICS
 from schemas.chat import (
+    NOBODY,
     ConversationClosed,
     ConversationTaken,
     CursorMoved,
     MessageSent,
-    PresenceChanged,
     Typing,
 )
 from schemas.fields import ID_PATTERN, written
@@ -50,12 +51,16 @@ S = TypeVar("S", bound=Shape)
 SYNC_MOST = 200
 EXPIRY_SECONDS = 1.0
 CONVERSATIONS_REMEMBERED = 20_000
+# How long another process's message may be on its way here through the log.
+UNHEARD = timedelta(seconds=10)
 _CHANGES_WHO_MAY = (GrantGiven, GrantEnded, ConversationTaken, ConversationClosed)
 
 # What each socket event of a client needs; a test walks this table. ``member``: a member of the conversation whose
 # grant holds now. An event that is not here is not heard.
 NEEDS: dict[str, str] = {
     "message.send": "member",
+    "message.edit": "member",
+    "message.take_back": "member",
     "message.sync": "member",
     "conversation.delivered": "member",
     "conversation.read": "member",
@@ -87,19 +92,19 @@ class Live:
             store, grants: the gateway's own.
             log: is read from now on, and told of messages.
             pulses: collection in which this process says that it lives, and up to where it has told the log.
-            connections: collection of the devices that are connected, for the push.
+            connections: collection of the open connections of all processes.
             ended_sessions: collection of the sign-ins that ended lately.
             set_duty: asks coaching to put a coach on or off duty; raises ``Refused``.
         """
         self.id = new_id()
         self.chat = Chat(store, grants, self._stored)
         self.teller = Teller(self.id, log, store, self.chat, pulses, connections)
+        self._presence = self.teller.presence
         self._server = server
         self._tokens = tokens
         self._store = store
         self._grants = grants
         self._log = log
-        self._connections = connections
         self._ended_sessions = ended_sessions
         self._set_duty = set_duty
         self._people: dict[str, Identity] = {}
@@ -132,6 +137,8 @@ class Live:
         on("connect", self._connect)
         on("disconnect", self._disconnect)
         answers: dict[str, Callable[[Identity, Any], dict[str, Any]]] = {
+            "message.edit": self._edit,
+            "message.take_back": self._take_back,
             "message.sync": self._sync,
             "conversation.delivered": lambda person, data: self._cursor(person, data, read=False),
             "conversation.read": lambda person, data: self._cursor(person, data, read=True),
@@ -183,43 +190,36 @@ class Live:
         socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, "/"))
         return Outbox() if socket is None else socket.queue
 
-    def _note_connection(self, connection: Raw) -> None:
-        try:
-            self._connections.insert_one(connection)
-        except STORE_DOWN as error:
-            # Without the note the device is pushed to although it is connected, which is the safe side.
-            log_line.warning("connection_not_noted", why=type(error).__name__)
-
     def _welcome(self, sid: str, person: Identity, device: Any) -> None:
         if sid not in self._people:
             return
         here = self._here[person.person_id]
         here[sid] = outbox = self._outbox(sid)
         outbox.send(wire.event("ready", {"person_id": person.person_id, "server_time": written(now())}))
-        if isinstance(device, str) and re.fullmatch(ID_PATTERN, device):
-            self._note_connection({"_id": sid, "gateway": self.id, "device": f"{person.person_id}/{device}"})
-        if len(here) == 1:
-            self.teller.tell(self._presence(person.person_id, True))
+        named = isinstance(device, str) and re.fullmatch(ID_PATTERN, device)
+        first = len(here) == 1
+        self._presence.connected(sid, person.person_id, device if named else None)
+        if sid not in self._people:
+            # It went while its note was written; what noted the going found nothing.
+            self._presence.disconnected(sid)
+        elif first:
+            self._presence.came(person.person_id)
 
     def _disconnect(self, sid: str, *_: Any) -> None:
         person = self._people.pop(sid, None)
         telemetry.sockets.set(len(self._people))
         if person is None:
             return
-        gevent.spawn(self._forget_connection, sid)
         here = self._here[person.person_id]
-        was_here = here.pop(sid, None)
+        here.pop(sid, None)
         if not here:
             del self._here[person.person_id]
-            if was_here is not None and not self._stopping:
-                self.teller.tell(self._presence(person.person_id, False))
+        gevent.spawn(self._farewell, sid, person.person_id)
 
-    def _forget_connection(self, sid: str) -> None:
-        try:
-            self._connections.delete_one({"_id": sid})
-        except STORE_DOWN as error:
-            # It counts for no longer than this process has a pulse.
-            log_line.warning("connection_not_forgotten", why=type(error).__name__)
+    def _farewell(self, sid: str, person_id: str) -> None:
+        self._presence.disconnected(sid)
+        if person_id not in self._here and not self._stopping:
+            self._presence.left(person_id)
 
     def _send(self, sid: str, data: Any, acknowledge: Callable[[dict[str, Any]], None]) -> None:
         person = self._people.get(sid)
@@ -230,7 +230,7 @@ class Live:
         try:
             if person is None:
                 raise Refused(401, "Unauthorized")
-            self.chat.submit(person, *check_draft(data), done)
+            self.chat.submit(self.chat.message(person, *check_draft(data)), done)
         except Refused as refusal:
             acknowledge(_refusal(refusal))
         except STORE_DOWN:
@@ -252,14 +252,25 @@ class Live:
 
         return handler
 
+    def _edit(self, person: Identity, data: Any) -> dict[str, Any]:
+        asked = _checked(say.EditAsk, data)
+        draft = self.chat.edit(person, asked.conversation_id, asked.client_message_id, asked.seq, asked.text)
+        return {"message": self.chat.send(draft)[0]}
+
+    def _take_back(self, person: Identity, data: Any) -> dict[str, Any]:
+        asked = _checked(say.TakeBackAsk, data)
+        draft = self.chat.take_back(person, asked.conversation_id, asked.client_message_id, asked.seq)
+        return {"message": self.chat.send(draft)[0]}
+
     def _sync(self, person: Identity, data: Any) -> dict[str, Any]:
         asked = _checked(say.SyncAsk, data)
-        conversation = self.chat.conversation_for(person, asked.conversation_id)
+        conversation = self.chat.fresh_conversation_for(person, asked.conversation_id)
         self._grants.saw(person, [conversation["owner"]], "messages")
         found = self._store.after(conversation["_id"], asked.after, asked.limit)
+        last = self._store.last_seq(conversation)
         return {
             "messages": [self._store.shown(message) for message in found],
-            "last_seq": self._store.last_seq(conversation["_id"]),
+            "last_seq": last,
         }
 
     def _cursor(self, person: Identity, data: Any, read: bool) -> dict[str, Any]:
@@ -270,7 +281,7 @@ class Live:
     def move_cursor(self, person: Identity, conversation_id: str, seq: int, read: bool) -> None:
         """Say that a person's devices have, or the person has read, everything up to ``seq``. Raises ``Refused``."""
         conversation = self.chat.conversation_for(person, conversation_id)
-        if not 0 <= seq <= self._store.last_seq(conversation_id):
+        if seq and self._store.at(conversation_id, seq) is None:
             raise Refused(422, "Unprocessable Content", {"seq": ["No message has this number yet."]})
         cursor = self._store.move_cursor(conversation_id, person.person_id, seq, seq if read else 0)
         self.teller.tell(
@@ -332,7 +343,7 @@ class Live:
     def _emit_messages(self, conversation: Raw, messages: list[Raw]) -> None:
         """Emit in the order of the numbers; what another process wrote in between is read from the store first."""
         with self._emitting:
-            told = self._told.get(conversation["_id"], messages[0]["seq"] - 1)
+            told = self._told_of(conversation["_id"], messages[0]["seq"])
             gap = messages[0]["seq"] - told - 1
             if 0 < gap <= SYNC_MOST:
                 missed = self._store.after(conversation["_id"], told, gap)
@@ -342,10 +353,26 @@ class Live:
                 if message["seq"] > told:
                     told = message["seq"]
                     self._emit(readers, "message", message)
-            self._told[conversation["_id"]] = told
-            self._told.move_to_end(conversation["_id"])
-            if len(self._told) > CONVERSATIONS_REMEMBERED:
-                self._told.popitem(last=False)
+            self._remember_told(conversation["_id"], told)
+
+    def _told_of(self, conversation_id: str, first: int) -> int:
+        """Up to which number the sockets here have a conversation, of which ``first`` comes next.
+
+        Where nothing was heard of it lately, another process may have written just before, and not be heard yet.
+        """
+        told = self._told.get(conversation_id)
+        if told is not None:
+            return told
+        since = max(self._started, now() - UNHEARD)
+        while first > 1 and (before := self._store.at(conversation_id, first - 1)) and before["at"] >= since:
+            first -= 1
+        return first - 1
+
+    def _remember_told(self, conversation_id: str, seq: int) -> None:
+        self._told[conversation_id] = max(seq, self._told.get(conversation_id, 0))
+        self._told.move_to_end(conversation_id)
+        if len(self._told) > CONVERSATIONS_REMEMBERED:
+            self._told.popitem(last=False)
 
     # -- loops
 
@@ -395,8 +422,11 @@ class Live:
             self._emit_hint(event)
 
     def _hear_messages(self, event: MessageSent) -> None:
+        if self._told.get(event.conversation_id, 0) >= event.to_seq:
+            return
         conversation = self.chat.conversation(event.conversation_id)
         if conversation is None or not any(member in self._here for member in conversation["members"]):
+            self._remember_told(event.conversation_id, event.to_seq)
             return
         found = self._store.after(event.conversation_id, event.from_seq - 1, event.to_seq - event.from_seq + 1)
         if event.told_by == NOBODY:
@@ -440,13 +470,6 @@ class Live:
         # The packet has to leave before the door closes.
         gevent.sleep(0.2)
         self._server.disconnect(sid)
-
-    def _presence(self, person_id: str, on: bool) -> Event:
-        try:
-            tell = self._store.neighbours(person_id)
-        except STORE_DOWN:
-            tell = []
-        return PresenceChanged(id=new_id(), at=now(), version=1, person_id=person_id, on=on, tell=tell)
 
 
 def _checked(shape: type[S], data: Any) -> S:

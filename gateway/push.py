@@ -52,8 +52,8 @@ _asleep = Asleep()
 
 @service.on(MessageSent)
 def wake_the_readers(event: MessageSent) -> None:
-    """Whoever did not write alone, and whose device has not been told of these messages already."""
-    readers = [person for person in event.tell if set(event.senders) != {person}]
+    """Whoever another wrote to, and whose device has not been told of these messages already."""
+    readers = [person for person in event.tell if set(event.senders) - {person}]
     # Named by the messages and not by the event: what a takeover tells again is the same delivery.
     cause = f"{event.conversation_id}/{event.to_seq}"
     make(cause, "message", event.conversation_id, _asleep.of(readers, event.at), event.to_seq)

@@ -145,7 +145,9 @@ def main() -> None:
     service.open(settings)
     log = open_log(settings.log_url)
     app, live = gateway_app(settings, log)
-    server = WSGIServer(settings.listen, app, log=None, handler_class=Handler)
+    # Where several share a port, each takes one connection at a time, so that the others get theirs.
+    shared = {"wsgi.multiprocess": settings.processes > 1}
+    server = WSGIServer(_listener(settings), app, log=None, handler_class=Handler, environ=shared)
 
     def leave() -> None:
         server.stop(timeout=2)
@@ -159,6 +161,12 @@ def main() -> None:
     _prepare()
     live.start()
     server.serve_forever()
+
+
+def _listener(settings: Settings) -> Any:
+    if settings.listener is None:
+        return settings.listen
+    return socket.socket(fileno=settings.listener)
 
 
 def _prepare() -> None:

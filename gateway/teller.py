@@ -12,22 +12,21 @@ from gevent.event import Event as Bell
 
 from gateway.chat import Chat
 from gateway.chat_store import ChatStore
+from gateway.presence import STALE, Presence
 from infra import telemetry
-from infra.ids import id_at, new_id
+from infra.ids import new_id
 from infra.log import Log, LogDown, Outgoing
 from infra.store import STORE_DOWN, Raw
 from infra.worker import backoff
 from schemas.base import Event, encode, now
-from schemas.chat import ConversationOpened, MessageSent
+from schemas.chat import NOBODY, ConversationOpened, MessageSent
 
 log_line = telemetry.logger("teller")
 
 AT_ONCE = 500
 PULSE_SECONDS = 2.0
-STALE_SECONDS = 15.0
 # A message is stored a moment before this process knows that it has to tell it; a write is given up after five seconds.
 TOLD_SLACK = timedelta(seconds=15)
-NOBODY = "nobody"
 
 
 @dataclass
@@ -64,20 +63,20 @@ class Teller:
         Args:
             id: of the process.
             pulses: collection in which this process says that it lives, and up to where it has told the log.
-            connections: collection of the devices that are connected; those of a dead process are removed.
+            connections: collection of the open connections of all processes.
         """
         self._id = id
         self._log = log
         self._store = store
         self._chat = chat
         self._pulses = pulses
-        self._connections = connections
+        self.presence = Presence(id, store, connections, pulses, self.tell)
         self._events: list[Event] = []
         self._spans: dict[tuple[str, str], Span] = {}
         self._news = Bell()
         self._telling_now = False
         self._told_until = now()
-        self._active: dict[str, datetime] = {}
+        self._active: dict[str, tuple[datetime, int]] = {}
 
     def loops(self) -> tuple[Callable[[], None], ...]:
         """What has to run for as long as the process lives."""
@@ -91,7 +90,7 @@ class Teller:
         try:
             self.note_activity()
             self._pulses.delete_one({"_id": self._id})
-            self._connections.delete_many({"gateway": self._id})
+            self.presence.goodbye()
         except STORE_DOWN as error:
             # Another process takes over what the pulse speaks of, as after a kill.
             log_line.warning("no_farewell", why=type(error).__name__)
@@ -115,19 +114,19 @@ class Teller:
         """Tell of new messages, together with those of the conversation that still wait to be told.
 
         Args:
-            messages: with ``seq`` and ``sender_id``, ascending.
+            messages: with ``seq``, ``sender_id`` and the ``kind`` of what is no message, ascending.
             told_by: the process whose sockets have them already, or ``NOBODY``.
         """
         conversation_id, tell = conversation["_id"], self._chat.readers(conversation)
         first, last = messages[0]["seq"], messages[-1]["seq"]
-        senders = {message["sender_id"] for message in messages}
+        senders = {message["sender_id"] for message in messages if "kind" not in message}
         span = self._spans.get((conversation_id, told_by))
         if span is None:
             self._spans[conversation_id, told_by] = Span(conversation_id, told_by, first, last, senders, tell)
         else:
             span.from_seq, span.to_seq, span.tell = min(span.from_seq, first), max(span.to_seq, last), tell
             span.senders |= senders
-        self._active[conversation_id] = now()
+        self._active[conversation_id] = now(), last
         self._news.set()
 
     @property
@@ -185,7 +184,7 @@ class Teller:
 
     def _pulse(self) -> None:
         told_until = self._told_until if self._busy or self._chat.behind else now()
-        state = {"at": now(), "told_until": id_at(told_until - TOLD_SLACK)}
+        state = {"at": now(), "told_until": told_until - TOLD_SLACK}
         self._pulses.update_one({"_id": self._id}, {"$set": state}, upsert=True)
 
     def _take_over(self, everybody: bool) -> None:
@@ -194,21 +193,22 @@ class Teller:
         At its own start a process does so for every other one, because it was most likely started in its place.
         """
         for pulse in self._pulses.find({"_id": {"$ne": self._id}}):
-            stale = (now() - pulse["at"]).total_seconds() > STALE_SECONDS
+            stale = now() - pulse["at"] > STALE
             if stale or everybody:
                 self._tell_again(pulse["told_until"])
             if stale:
                 self._pulses.delete_one({"_id": pulse["_id"]})
-                self._connections.delete_many({"gateway": pulse["_id"]})
+                self.presence.process_died(pulse["_id"])
 
-    def _tell_again(self, since: str) -> None:
+    def _tell_again(self, since: datetime) -> None:
         by_conversation: dict[str, list[Raw]] = {}
         for message in self._store.stored_since(since):
+            self._store.apply(message)
             by_conversation.setdefault(message["c"], []).append(message)
         for conversation_id, messages in by_conversation.items():
             conversation = self._store.conversation(conversation_id)
             if conversation is not None:
-                brief = [{"seq": message["seq"], "sender_id": message["sender"]} for message in messages]
+                brief = [{**message, "sender_id": message["sender"]} for message in messages]
                 self.sent(conversation, brief, NOBODY)
 
 

@@ -34,14 +34,15 @@ def commands() -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--demo", is_flag=True, help="Add demo people to a new data folder; loopback only.")
 @click.option("--restart", is_flag=True, help="Start a part again when it dies, instead of stopping all.")
-def up(data: Path, host: str, port: int, demo: bool, restart: bool) -> None:
+@click.option("--processes", default=1, type=click.IntRange(1, 64), help="How many processes the gateway has.")
+def up(data: Path, host: str, port: int, demo: bool, restart: bool, processes: int) -> None:
     """Start everything on this machine, and print `ready URL` when all of it answers."""
     from infra.runner import CannotStart, Group
     from infra.settings import BadSettings
 
     if demo and host not in ("127.0.0.1", "localhost", "::1"):
         _fail("--demo listens on the loopback only: everybody knows its passwords.")
-    group = Group(data, host, port, restart)
+    group = Group(data, host, port, restart, processes)
 
     def once_ready() -> None:
         if demo:
@@ -58,9 +59,12 @@ def up(data: Path, host: str, port: int, demo: bool, restart: bool) -> None:
 
 @commands.command()
 @click.argument("part", type=click.Choice(["people", "coaching", "goals", "risk", "alumni", "gateway", "push"]))
-def serve(part: str) -> None:
+@click.option("--processes", default=1, type=click.IntRange(1, 64), help="Of the gateway: how many behind its port.")
+def serve(part: str, processes: int) -> None:
     """Run one part; its surroundings come from ALONGSIDE_* settings."""
-    if part == "gateway":
+    if processes > 1 and part != "gateway":
+        _fail("--processes is for the gateway. Of the others, start as many as are needed: they share the work.")
+    if part == "gateway" and processes == 1:
         from gevent import monkey
 
         monkey.patch_all()
@@ -68,9 +72,16 @@ def serve(part: str) -> None:
     from infra.settings import BadSettings
 
     try:
-        runner.serve(part)
+        if processes > 1:
+            from infra.crew import serve_several
+
+            serve_several(part, processes)
+        else:
+            runner.serve(part)
     except BadSettings as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"Cannot listen: {error}")
 
 
 @commands.command()

@@ -75,22 +75,35 @@ class CannotStart(Exception):
 class Child:
     """One process of the group."""
 
-    def __init__(self, name: str, command: list[str], environ: Mapping[str, str], lock: int) -> None:
-        """``lock`` is an open file whose lock on the data folder is held for as long as any process has it."""
+    def __init__(self, name: str, command: list[str], environ: Mapping[str, str], inherited: int) -> None:
+        """``inherited`` is an open file that the process gets too: a lock that is held for as long as any has it, or
+        the socket at which several listen."""
         self.name = name
-        self._lock = lock
+        self._inherited = inherited
         self._command = command
         self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
+        self._born = 0.0
         self.deaths = 0
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._born
+
     def start(self) -> None:
+        self._born = time.monotonic()
         self._process = subprocess.Popen(
             self._command,
             env=self._environ,
             stdin=subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
-            pass_fds=(self._lock,),
+            pass_fds=(self._inherited,),
             # Control-C and `timeout` reach a whole process group; only the runner acts on it, and stops in order.
             start_new_session=True,
         )
@@ -124,8 +137,10 @@ def _die_with_parent() -> None:
 class Group:
     """The processes of one ``alongside up``."""
 
-    def __init__(self, data: Path, host: str, port: int, restart: bool) -> None:
+    def __init__(self, data: Path, host: str, port: int, restart: bool, gateways: int = 1) -> None:
+        """``gateways`` is the number of the gateway's processes."""
         self._data = data
+        self._gateways = gateways
         self._host = host
         self._port = port
         self._restart = restart
@@ -174,7 +189,8 @@ class Group:
         self._wait_for("store", _store_answers)
         self._wait_for("log", _topics_are_there)
         for part in PARTS:
-            self._start(part.name, [sys.executable, "-m", "infra.cli", "serve", part.name], self._of(part))
+            several = ["--processes", str(self._gateways)] if part is GATEWAY and self._gateways > 1 else []
+            self._start(part.name, [sys.executable, "-m", "infra.cli", "serve", part.name, *several], self._of(part))
         for part in PARTS:
             self._wait_for(part.name, partial(self._is_ready, part))
 

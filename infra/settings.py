@@ -35,6 +35,8 @@ class Settings:
         vault_key: 32 bytes that wrap every person's key.
         public_url: where phones reach the gateway.
         listen: host and port of this part.
+        listener: an open socket that is listened at instead, where several processes share one.
+        processes: how many processes of this part share it.
         peers: name of a service to its base URL.
         firebase_credentials: path of a Google service account file, or None.
         firebase_project: the Firebase project whose sign-ins are taken.
@@ -45,6 +47,7 @@ class Settings:
         rate_limits: whether too many requests are refused.
         proxies: how many proxies in front of the gateway are ours, so that the caller's address is believed from them.
         alert_seconds: by band, how long an alert waits for a human before the next one is asked.
+        waiting_seconds: how long a conversation waits for whoever is on duty before the supervisors are told.
         token_seconds: how long an access token holds.
         region: whose crisis lines are shown first.
     """
@@ -57,6 +60,8 @@ class Settings:
     vault_key: bytes
     public_url: str
     listen: tuple[str, int]
+    listener: int | None
+    processes: int
     peers: Mapping[str, str]
     firebase_credentials: str | None
     firebase_project: str | None
@@ -67,6 +72,7 @@ class Settings:
     rate_limits: bool
     proxies: int
     alert_seconds: Mapping[str, int]
+    waiting_seconds: int
     token_seconds: int
     region: str
 
@@ -87,6 +93,8 @@ def read_settings() -> Settings:
         vault_key=_key(env.str("VAULT_KEY", validate=_is_key)),
         public_url=env.str("PUBLIC_URL", "http://127.0.0.1:8000", validate=_starts("http://", "https://")),
         listen=_address(env.str("LISTEN", "127.0.0.1:8000", validate=_is_address)),
+        listener=env.int("LISTENER", None),
+        processes=env.int("PROCESSES", 1, validate=Range(min=1)),
         peers=_peers(env.str("PEERS", "", validate=_are_peers)),
         firebase_credentials=env.str("FIREBASE_CREDENTIALS", None) or None,
         firebase_project=env.str("FIREBASE_PROJECT", None) or None,
@@ -102,6 +110,7 @@ def read_settings() -> Settings:
             "urgent": env.int("ALERT_SECONDS_URGENT", 300, validate=Range(min=1)),
             "high": env.int("ALERT_SECONDS_HIGH", 1800, validate=Range(min=1)),
         },
+        waiting_seconds=env.int("WAITING_SECONDS", 300, validate=Range(min=1)),
         token_seconds=env.int("TOKEN_SECONDS", 900, validate=Range(min=1)),
         region=env.str("REGION", "US", validate=OneOf(("US", "GB"))),
     )

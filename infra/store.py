@@ -79,7 +79,7 @@ class Store:
         Raises:
             marshmallow.ValidationError: the event does not fit its own schema.
         """
-        carrier = {"_id": event.id, "outbox": [_outgoing(event)]}
+        carrier = {"_id": event.id, "outbox": [outgoing(event)]}
         self.collection(CARRIERS).insert_one(carrier)
         self.committed(CARRIERS, event.id)
 
@@ -191,7 +191,7 @@ class Aggregate(Document):
             marshmallow.ValidationError: the fields do not fit the event.
         """
         event = kind(id=new_id(), at=now(), version=self.version + 1, **fields)
-        self._recorded().append(_outgoing(event))
+        self._recorded().append(outgoing(event))
         return event
 
     def commit(self, cause: str | None = None) -> None:
@@ -267,7 +267,12 @@ def keep_newer(collection: Collection[Raw], id: str, version: int, state: Raw) -
     return True
 
 
-def _outgoing(event: Event) -> Raw:
+def outgoing(event: Event) -> Raw:
+    """An event as it lies in the outbox of a document.
+
+    Raises:
+        marshmallow.ValidationError: the event does not fit its own schema.
+    """
     value, headers = encode(event, telemetry.request_id.get())
     return {"id": event.id, "topic": event.topic, "key": event.partition_key, "value": value, "headers": headers}
 

@@ -16,7 +16,7 @@ from flask import Flask, Request, Response, g, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api
 from marshmallow import missing
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pymongo.collection import Collection
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import (
@@ -330,7 +330,7 @@ def _health(app: Flask, answers: Callable[[], Mapping[str, str]]) -> None:
     @app.get("/metrics")
     @needs("public")
     def metrics() -> Response:
-        return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+        return Response(telemetry.figures(), content_type=CONTENT_TYPE_LATEST)
 
 
 _BUSY = (Conflict, LogDown, *STORE_DOWN)

@@ -5,9 +5,26 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from schemas.base import Event, Hint, Shape
-from schemas.fields import Count, Id, Line, Moment, PageSize, Secret, Text, Version, WallTime, Zone
+from schemas.fields import (
+    ABSENT,
+    Count,
+    Id,
+    Line,
+    Moment,
+    NoAttachments,
+    PageSize,
+    Secret,
+    Text,
+    Version,
+    WallTime,
+    Zone,
+)
+from schemas.risk import Card
 
 ConversationState = Literal["open", "waiting", "closed"]
+# In the place of a gateway process, where none has told its sockets.
+NOBODY = "nobody"
+EntryKind = Literal["edited", "taken_back", "transferred"]
 PushKind = Literal["message", "alert", "session", "goal", "notice", "event"]
 
 
@@ -30,6 +47,21 @@ class ConversationTaken(_ConversationEvent):
     hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "taken", "message")
 
 
+class ConversationTransferred(ConversationTaken):
+    """A coach handed a conversation over to another, who has taken it. The former coach reads it no more."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "transferred", None)
+    coach_id: Id
+    to: Id
+
+
+class ConversationWaiting(_ConversationEvent):
+    """Nobody took a conversation for too long; supervisors are told, again and again until somebody does."""
+
+    hint: ClassVar[Hint | None] = Hint("conversation", ("conversation_id",), "waiting", "message")
+    waited_seconds: Count
+
+
 class ConversationClosed(_ConversationEvent):
     """The two no longer have a reason to see each other's words."""
 
@@ -39,8 +71,8 @@ class ConversationClosed(_ConversationEvent):
 class MessageSent(_ConversationEvent):
     """Messages ``from_seq`` to ``to_seq`` are stored. One event per conversation and write.
 
-    ``senders`` are not pushed to unless another wrote as well; ``told_by`` is the gateway process whose own sockets
-    have them already.
+    ``senders`` wrote messages; what only says that earlier ones changed is nobody's. ``told_by`` is the gateway process
+    whose own sockets have them already.
     """
 
     from_seq: Version
@@ -89,6 +121,18 @@ class Cursor(Shape):
     read: Count
 
 
+class Away(Shape):
+    """What a client is told while nobody has taken the conversation.
+
+    ``expected_at`` is when a coach is next on duty, by the coach's own hours; null where somebody is on duty now, and
+    where nobody knows.
+    """
+
+    words: Line
+    expected_at: Moment | None
+    cards: list[Card]
+
+
 class ConversationOut(Shape):
     id: Id
     kind: Literal["direct", "on_duty"]
@@ -98,6 +142,30 @@ class ConversationOut(Shape):
     cursors: dict[str, Cursor]
     state: ConversationState
     waiting_since: Moment | None
+    away: Away | None
+
+
+class WaitingOut(Shape):
+    """``client_id`` is for supervisors; ``escalated_at`` is when they were told last."""
+
+    id: Id
+    client_id: Id | None
+    waiting_since: Moment
+    waited_seconds: Count
+    escalated_at: Moment | None
+
+
+class WaitingPage(Shape):
+    """The one who has waited longest first."""
+
+    items: list[WaitingOut]
+    next: str | None
+
+
+class HandOver(Shape):
+    """``to`` is a coach on duty."""
+
+    to: Id
 
 
 class ConversationPage(Shape):
@@ -108,16 +176,56 @@ class ConversationPage(Shape):
 class NewMessage(Shape):
     client_message_id: Id
     text: Text
+    attachments: NoAttachments = ABSENT
 
 
 class MessageOut(Shape):
+    """A message, or an entry between messages that says what became of them. All have a number of their own.
+
+    An entry has a ``kind``: ``edited`` with the new text, or ``taken_back``, of the message whose number is
+    ``changes``; or ``transferred``, to the coach ``to``. A message that was changed says when, and shows what holds:
+    the text is null where it was taken back.
+    """
+
     conversation_id: Id
     seq: Version
     id: Id
     client_message_id: Id
     sender_id: Id
-    text: Text
+    text: Text | None
     at: Moment
+    kind: EntryKind = ABSENT
+    changes: Version = ABSENT
+    to: Id = ABSENT
+    edited_at: Moment = ABSENT
+    taken_back_at: Moment = ABSENT
+
+
+class MessageEdit(Shape):
+    client_message_id: Id
+    text: Text
+
+
+class TakeBack(Shape):
+    client_message_id: Id
+
+
+class MessageSearch(Shape):
+    """``words`` that all have to be in a message, however they are cased or accented.
+
+    ``before``: only below this number; the last one looked at, to go on from there.
+    """
+
+    words: Line
+    before: Version | None = None
+    limit: PageSize = 50
+
+
+class FoundPage(Shape):
+    """What was found, the newest first. ``next`` is where to go on, also when nothing was found as far as this."""
+
+    items: list[MessageOut]
+    next: Version | None
 
 
 class MessagePage(Shape):
@@ -144,6 +252,23 @@ class SendAsk(Shape):
     conversation_id: Id
     client_message_id: Id
     text: Text
+
+
+class EditAsk(Shape):
+    """The new text of the caller's own message ``seq``. Acknowledged like a message."""
+
+    conversation_id: Id
+    client_message_id: Id
+    seq: Version
+    text: Text
+
+
+class TakeBackAsk(Shape):
+    """The caller's own message ``seq`` is taken back. Acknowledged like a message."""
+
+    conversation_id: Id
+    client_message_id: Id
+    seq: Version
 
 
 class SyncAsk(Shape):

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Literal
+
+from marshmallow.validate import Range
 
 from schemas.base import Event, Shape
-from schemas.fields import Id, Moment
+from schemas.fields import Count, Date, Id, Moment, WallEnd, WallTime, Whole, Zone
 from schemas.people import GrantOut
+
+# How many clients of others, who ask for whoever is on duty, a coach talks with at once.
+CAPACITY = 8
+Capacity = Annotated[
+    int,
+    Whole(validate=Range(0, 50), metadata={"description": "Conversations at once with whoever asks, 0 to 50."}),
+]
+# What an edit leaves out stays as it is. It is no value that may be given.
+LEFT_OUT: Any = None
 
 
 class ClientAssigned(Event):
@@ -45,8 +57,66 @@ class CoachWentOffDuty(Event):
     coach_id: Id
 
 
+class CoachAvailabilityChanged(Event):
+    """How many conversations the coach takes at once, and when the coach, who rests now, is on duty again.
+
+    ``back_at`` is null for a coach who is on duty, and where nobody knows.
+    """
+
+    topic: ClassVar[str] = "coaching"
+    key: ClassVar[str] = "coach_id"
+    coach_id: Id
+    capacity: Count
+    back_at: Moment | None
+
+
+class Interval(Shape):
+    """From ``start`` until ``end`` on the coach's own clock. A night is two: until 24:00, and from 00:00."""
+
+    start: WallTime
+    end: WallEnd
+
+
+class Week(Shape):
+    """The hours of each weekday, in any order; a day without any is a day off."""
+
+    monday: list[Interval] = field(default_factory=list)
+    tuesday: list[Interval] = field(default_factory=list)
+    wednesday: list[Interval] = field(default_factory=list)
+    thursday: list[Interval] = field(default_factory=list)
+    friday: list[Interval] = field(default_factory=list)
+    saturday: list[Interval] = field(default_factory=list)
+    sunday: list[Interval] = field(default_factory=list)
+
+
+class Holiday(Shape):
+    """Days without hours, the ``first`` and the ``last`` included."""
+
+    first: Date
+    last: Date
+
+
+class AvailabilityEdit(Shape):
+    """``on_duty`` and ``do_not_disturb_until`` are the coach's word of the moment; the rest is kept for every week."""
+
+    on_duty: bool = LEFT_OUT
+    do_not_disturb_until: Moment | None = None
+    zone: Zone = LEFT_OUT
+    hours: Week = LEFT_OUT
+    holidays: list[Holiday] = LEFT_OUT
+    capacity: Capacity = LEFT_OUT
+
+
 class Availability(Shape):
+    """``on_duty`` says whether the coach answers now; it turns at ``next_change_at``, if nobody says otherwise."""
+
     on_duty: bool
+    do_not_disturb_until: Moment | None
+    zone: Zone
+    hours: Week
+    holidays: list[Holiday]
+    capacity: Capacity
+    next_change_at: Moment | None
 
 
 class CoachOut(Shape):

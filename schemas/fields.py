@@ -10,11 +10,14 @@ from __future__ import annotations
 import copy
 import types
 import typing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from zoneinfo import available_timezones
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, missing, validate
+
+# The default of a field that is left out where there is nothing to say.
+ABSENT: Any = missing
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 
@@ -112,6 +115,15 @@ def _zone(name: str) -> None:
         raise ValidationError("Must be an IANA time zone, such as Europe/London.")
 
 
+def _date(day: str) -> None:
+    try:
+        if date.fromisoformat(day).isoformat() == day:
+            return
+    except ValueError:
+        pass
+    raise ValidationError("Must be a day of the calendar, YYYY-MM-DD.")
+
+
 def _of(kind: str) -> dict[str, Any]:
     return {"description": kind}
 
@@ -157,6 +169,24 @@ WallTime = Annotated[
     str,
     String(validate=Matches(r"^([01]\d|2[0-3]):[0-5]\d$", error="Must be HH:MM."), metadata=_of("HH:MM.")),
 ]
+WallEnd = Annotated[
+    str,
+    String(
+        validate=Matches(r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$", error="Must be HH:MM, at most 24:00."),
+        metadata=_of("HH:MM, up to 24:00."),
+    ),
+]
+Date = Annotated[str, String(validate=_date, metadata=_of("YYYY-MM-DD."))]
+
+
+NO_ATTACHMENTS = "Attachments cannot be sent: a message is written words."
+
+
+def _no_attachments(_: Any) -> None:
+    raise ValidationError(NO_ATTACHMENTS)
+
+
+NoAttachments = Annotated[None, fields.Raw(validate=_no_attachments, allow_none=False, metadata=_of("Refused."))]
 
 
 def written(moment: datetime) -> str:

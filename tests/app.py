@@ -66,13 +66,13 @@ class App:
         data: folder of the embedded store and log.
     """
 
-    def __init__(self, data: Path, *, restart: bool = False, **settings: str) -> None:
-        """``settings`` are ``ALONGSIDE_*`` variables without the prefix, in small letters."""
+    def __init__(self, data: Path, *, restart: bool = False, processes: int = 1, **settings: str) -> None:
+        """``processes`` are the gateway's; ``settings`` are ``ALONGSIDE_*`` variables without the prefix, small."""
         self.data = data
         self._place = reserve_port()
         self.port = self._place.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._restart = restart
+        self._options = [*(["--restart"] if restart else []), "--processes", str(processes)]
         self._settings = {f"ALONGSIDE_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self._phones: list[Phone] = []
@@ -98,7 +98,7 @@ class App:
         before = out.stat().st_size if out.exists() else 0
         with out.open("ab") as printed, (self.data / "up.err").open("ab") as errors:
             self._process = subprocess.Popen(
-                [*command, *(["--restart"] if self._restart else [])],
+                [*command, *self._options],
                 env={**kept, **self._settings},
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
@@ -168,13 +168,21 @@ class App:
         found: psutil.Process = until(lambda: self._find(name), f"a process {name}")
         return found
 
+    def gateways(self) -> list[psutil.Process]:
+        """The processes that share the gateway's port, where there are several."""
+        return self.part("gateway").children()
+
     def _find(self, name: str) -> psutil.Process | None:
         for child in self.parts():
             try:
                 command = child.cmdline()
             except psutil.NoSuchProcess:
                 continue
-            if command[-2:] == ["serve", name] or (name == "store" and any("secantusd-py" in word for word in command)):
+            if (
+                command[-2:] == ["serve", name]
+                or (name == "gateway" and "--processes" in command)
+                or (name == "store" and any("secantusd-py" in word for word in command))
+            ):
                 return child
         return None
 
@@ -329,6 +337,12 @@ class Phone:
     def connected(self) -> bool:
         return self._socket is not None and self._socket.connected
 
+    @property
+    def local_port(self) -> int:
+        """This side's port of the open socket."""
+        port: int = self._wire.sock.getsockname()[1]
+        return port
+
     def call(self, event: str, data: Any, seconds: float = 15.0) -> Any:
         """Say something and return the acknowledgement."""
         assert self._socket is not None
@@ -399,9 +413,9 @@ def a_device(**fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def running(data: Path, *, restart: bool = False, **settings: str) -> Iterator[App]:
+def running(data: Path, *, restart: bool = False, processes: int = 1, **settings: str) -> Iterator[App]:
     """An app of one's own, to be killed and started again."""
-    app = App(data, restart=restart, **settings)
+    app = App(data, restart=restart, processes=processes, **settings)
     try:
         yield app.start()
     finally:

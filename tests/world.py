@@ -52,6 +52,8 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "vault_key": VAULT_KEY,
         "public_url": "http://127.0.0.1:8000",
         "listen": ("127.0.0.1", 0),
+        "listener": None,
+        "processes": 1,
         "peers": {},
         "firebase_credentials": None,
         "firebase_project": None,
@@ -62,6 +64,7 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "rate_limits": False,
         "proxies": 0,
         "alert_seconds": {"urgent": 300, "high": 1800},
+        "waiting_seconds": 300,
         "token_seconds": 900,
         "region": "US",
     }

@@ -71,7 +71,11 @@ export function renew() {
   return renewing;
 }
 
-async function call(method, path, body, bearer = token()) {
+// What an edit of something that was read names in its If-Match.
+const tags = new WeakMap();
+export const tagOf = (content) => tags.get(content) ?? null;
+
+async function call(method, path, body, bearer = token(), tag = null) {
   let answer;
   try {
     answer = await fetch(`/v1${path}`, {
@@ -79,6 +83,7 @@ async function call(method, path, body, bearer = token()) {
       headers: {
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
         ...(bearer ? { Authorization: `Bearer ${bearer}` } : {}),
+        ...(tag ? { "If-Match": tag } : {}),
       },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: "no-store",
@@ -87,18 +92,19 @@ async function call(method, path, body, bearer = token()) {
     throw new Away();
   }
   const content = await answer.json().catch(() => null);
+  if (answer.ok && content) tags.set(content, answer.headers.get("ETag"));
   if (answer.ok) return content;
   throw answer.status >= 500 ? new Away(content) : new Refused(answer.status, content);
 }
 
-export async function ask(method, path, body) {
+export async function ask(method, path, body, tag = null) {
   const before = token();
   try {
-    return await call(method, path, body);
+    return await call(method, path, body, token(), tag);
   } catch (error) {
     if (!(error instanceof Refused) || error.status !== 401 || !session) throw error;
     if (before === token()) await renew();
-    return call(method, path, body);
+    return call(method, path, body, token(), tag);
   }
 }
 
@@ -106,6 +112,7 @@ export const get = (path) => ask("GET", path);
 // For what anybody may see: a token that has ended must not stand in the way of help.
 export const getOpen = (path) => call("GET", path, undefined, "");
 export const post = (path, body = undefined) => ask("POST", path, body);
+export const put = (path, body, tag = null) => ask("PUT", path, body, tag);
 
 // Only for lists that are short by nature; it reads every page of them.
 export async function all(path) {

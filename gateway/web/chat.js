@@ -9,10 +9,12 @@ import { Lost } from "./socket.js";
 const PAGE = 50;
 const MOST = 200;
 const TRY_AGAIN = 1000;
+const CHANGE_WITHIN = 24 * 3600_000;
 
 export class Chat extends EventTarget {
   #socket;
   #kept = new Map();
+  #wanted = new Set();
   #conversations = [];
   #refused = [];
   #sending = false;
@@ -62,9 +64,10 @@ export class Chat extends EventTarget {
     return begun.id;
   }
 
-  // Read the last messages, once.
+  // Read the last messages, once; where the way is blocked, when it is open again.
   async load(id) {
     if (this.#kept.has(id)) return;
+    this.#wanted.add(id);
     const page = await get(`/conversations/${id}/messages?before=${2 ** 40}&limit=${PAGE}`);
     const first = page.items[0]?.seq ?? 1;
     this.#kept.set(id, { messages: new Map(), first, last: first - 1 });
@@ -83,15 +86,14 @@ export class Chat extends EventTarget {
 
   // Everything to show: the messages without a gap, then what is on its way, each with its state.
   shown(id) {
-    const kept = this.#kept.get(id);
-    if (!kept) return { earlier: false, messages: [] };
+    const kept = this.#kept.get(id) ?? { messages: new Map(), first: 1, last: 0 };
     const known = [...kept.messages.values()].filter((one) => one.seq <= kept.last).sort((a, b) => a.seq - b.seq);
     const mine = new Set(known.filter((one) => one.sender_id === me().id).map((one) => one.client_message_id));
-    const waiting = unsent(id).filter((draft) => !mine.has(draft.client_message_id));
+    const waiting = unsent(id).filter((draft) => !draft.event && !mine.has(draft.client_message_id));
     return {
       earlier: kept.first > 1,
       messages: [
-        ...known.map((one) => ({ ...one, state: this.#stateOf(id, one) })),
+        ...known.filter((one) => !one.changes).map((one) => ({ ...one, state: this.#stateOf(id, one) })),
         ...waiting.map((draft) => ({ ...draft, sender_id: me().id, state: "Sending…" })),
         ...this.#refused.filter((one) => one.conversation_id === id),
       ],
@@ -104,7 +106,28 @@ export class Chat extends EventTarget {
     this.#send();
   }
 
-  takeBack(clientMessageId) {
+  // One's own words, for a day.
+  changeable(message) {
+    const own = message.at && message.sender_id === me().id && !message.kind && !message.taken_back_at;
+    return own && Date.now() - new Date(message.at) < CHANGE_WITHIN;
+  }
+
+  edit(id, seq, text) {
+    this.#change("message.edit", { conversation_id: id, client_message_id: newId(), seq, text });
+  }
+
+  takeBack(id, seq) {
+    this.#change("message.take_back", { conversation_id: id, client_message_id: newId(), seq });
+  }
+
+  #change(event, said) {
+    put({ event, ...said });
+    this.#changed(said.conversation_id);
+    this.#send();
+  }
+
+  // What could not be sent, to be written anew.
+  withdraw(clientMessageId) {
     const at = this.#refused.findIndex((one) => one.client_message_id === clientMessageId);
     const [{ conversation_id: id, text }] = this.#refused.splice(at, 1);
     this.#changed(id);
@@ -127,6 +150,7 @@ export class Chat extends EventTarget {
     this.#send();
     await this.refresh();
     for (const id of this.#kept.keys()) this.#sync(id);
+    for (const id of this.#wanted) this.load(id).catch(() => {});
   }
 
   // One after another, so that they arrive in the order in which they were typed.
@@ -144,7 +168,8 @@ export class Chat extends EventTarget {
   }
 
   async #sendOne(draft) {
-    const answer = await this.#socket.ask("message.send", draft);
+    const { event = "message.send", ...said } = draft;
+    const answer = await this.#socket.ask(event, said);
     const status = answer.ok ? 200 : answer.problem.status;
     if (status >= 500 || status === 401) {
       await pause(TRY_AGAIN);
@@ -152,7 +177,9 @@ export class Chat extends EventTarget {
     }
     drop(draft.client_message_id);
     if (answer.ok) this.#hear(answer.message);
-    else this.#refused.push({ ...draft, sender_id: me().id, state: "Could not be sent", refused: true });
+    else if (event === "message.send") {
+      this.#refused.push({ ...draft, sender_id: me().id, state: "Could not be sent", refused: true });
+    } else this.dispatchEvent(new CustomEvent("refused", { detail: draft.conversation_id }));
     this.#changed(draft.conversation_id);
   }
 
@@ -162,7 +189,8 @@ export class Chat extends EventTarget {
     if (!conversation) this.refresh();
     else if (message.seq > conversation.last_seq) {
       conversation.last_seq = message.seq;
-      if (message.sender_id !== me().id) conversation.unread += 1;
+      if (message.sender_id !== me().id && !message.kind) conversation.unread += 1;
+      if (message.kind === "taken_back") this.refresh();
     }
     if (message.sender_id !== me().id) this.#tell("conversation.delivered", { conversation_id: id, seq: message.seq });
     const kept = this.#kept.get(id);
@@ -176,7 +204,15 @@ export class Chat extends EventTarget {
   #take(message) {
     const kept = this.#kept.get(message.conversation_id);
     kept.messages.set(message.seq, message);
+    if (message.changes) this.#apply(kept.messages.get(message.changes), message);
     while (kept.messages.has(kept.last + 1)) kept.last += 1;
+  }
+
+  // An edit, or a taking back, holds for the message that it is about; of several, the last, and a taking back for good.
+  #apply(message, { kind, text, at }) {
+    if (!message || message.taken_back_at || message.edited_at > at) return;
+    message.text = text;
+    message[`${kind}_at`] = at;
   }
 
   async #sync(id) {
@@ -207,8 +243,18 @@ export class Chat extends EventTarget {
     this.#changed(id);
   }
 
+  search(id, words, before) {
+    return post(`/conversations/${id}/search`, { words, ...(before ? { before } : {}) });
+  }
+
   #stateOf(id, message) {
-    if (message.sender_id !== me().id) return "";
+    const changing = unsent(id).some((draft) => draft.event && draft.seq === message.seq);
+    const edited = message.edited_at && !message.taken_back_at && "Edited";
+    return [changing ? "Changing…" : edited, this.#arrivalOf(id, message)].filter(Boolean).join(" · ");
+  }
+
+  #arrivalOf(id, message) {
+    if (message.sender_id !== me().id || message.kind) return "";
     const others = Object.entries(this.conversation(id)?.cursors ?? {}).filter(([person]) => person !== me().id);
     return others.some(([, cursor]) => cursor.read >= message.seq) ? "Read" : "Sent";
   }

@@ -164,10 +164,13 @@ function cards(found) {
 function talk(socket, chat) {
   const people = make("div", { class: "row people", role: "group", "aria-label": "Who to talk to" });
   const place = make("div", {});
-  const panel = make("div", { class: "panel" }, people, place);
+  const meanwhile = make("div", { role: "status" });
+  const lines = make("div", { class: "panel" });
+  const panel = make("div", { class: "panel" }, people, meanwhile, place, lines);
   let coaches = [];
   let open = null;
   let drawn = "";
+  let waited = "null";
 
   async function choose(other, name) {
     const id = await chat.open(other);
@@ -177,7 +180,19 @@ function talk(socket, chat) {
     draw();
   }
 
+  // While nobody has taken the conversation: what is known, and whom to call at once.
+  function drawMeanwhile() {
+    const away = open && chat.conversation(open.id)?.away;
+    const now = JSON.stringify(away ?? null);
+    if (now === waited) return;
+    waited = now;
+    meanwhile.replaceChildren(...(away ? [make("section", { class: "card away" }, make("p", {}, away.words),
+      away.expected_at && make("p", {}, `A coach is expected at ${clock(away.expected_at)}.`))] : []));
+    lines.replaceChildren(...(away ? cards(away.cards) : []));
+  }
+
   function draw() {
+    drawMeanwhile();
     const unread = (one) => (one?.unread ? badge(one.unread) : []);
     const onDuty = chat.conversations.find((one) => one.kind === "on_duty" && one.state !== "closed");
     const choices = [...coaches.map(({ id, name }) => [id, name, chat.with(id)]), ["on-duty", "Whoever is on duty", onDuty]];

@@ -4,8 +4,10 @@ import { all, get, me, nameOf, post, Refused } from "./api.js";
 import { Chat } from "./chat.js";
 import { badge } from "./client.js";
 import { goals } from "./goals.js";
+import { hours } from "./hours.js";
 import { announce, button, clock, make } from "./page.js";
 import { thread } from "./thread.js";
+import { waiting } from "./waiting.js";
 
 const BANDS = { steady: "Steady", watch: "A bit harder", high: "A hard day", urgent: "Urgent" };
 const OUTCOMES = {
@@ -30,21 +32,53 @@ export function coachView(socket, role) {
     for (const part of chosen) part.close();
     const heading = make("h1", { tabindex: "-1" }, name);
     chosen = [thread(chat, conversationId, name), ...(role === "coach" ? [goals(socket, clientId, name)] : [])];
-    place.replaceChildren(heading, lately(clientId), ...chosen.map((part) => part.element));
+    const onDuty = chat.conversation(conversationId)?.kind === "on_duty";
+    place.replaceChildren(heading, lately(clientId), ...(onDuty ? [handingOver(chat, conversationId)] : []),
+      ...chosen.map((part) => part.element));
     chosen[0].draw();
     heading.focus();
   }
 
+  async function openTaken(conversation) {
+    await chat.refresh();
+    openOne(conversation.with[0], await nameOf(conversation.with[0], UNNAMED), conversation.id);
+  }
+
   return make("div", { class: "desk" },
-    make("div", { class: "side" }, role === "coach" && duty(socket), alerts(socket, choose), people(socket, chat, role, choose, openOne)),
+    make("div", { class: "side" }, role === "coach" && duty(socket), alerts(socket, choose), waiting(socket, openTaken),
+      people(socket, chat, role, choose, openOne)),
     place);
+}
+
+// Whoever asked for somebody on duty is let go when all is said, or handed over to a colleague who is on duty now.
+function handingOver(chat, id) {
+  const place = make("div", { class: "row" });
+  const act = (path, body) => async () => {
+    await post(`/conversations/${id}/${path}`, body);
+    await chat.refresh();
+    place.remove();
+  };
+  place.append(button("End this conversation", act("close"), { class: "quiet" }));
+  all("/coaches").then(async (coaches) => {
+    const others = coaches.filter((one) => one.on_duty && one.id !== me().id);
+    if (!others.length) return;
+    const names = await Promise.all(others.map((one) => nameOf(one.id, "A coach")));
+    const to = make("select", { "aria-label": "To whom" }, others.map((one, at) => make("option", { value: one.id }, names[at])));
+    place.append(to, button("Hand over", () => act("transfer", { to: to.value })(), { class: "quiet" }));
+  }, (error) => place.append(make("span", { class: "problem" }, error.message)));
+  return place;
 }
 
 function duty(socket) {
   const toggle = make("button", { type: "button", role: "switch", "aria-checked": "false", class: "switch" }, "On duty");
   const problem = make("span", { class: "problem", role: "alert" });
+  const next = make("span", { class: "small" });
   const set = (on) => toggle.setAttribute("aria-checked", String(on));
-  const refresh = () => get("/me/availability").then(({ on_duty: on }) => set(on), (error) => (problem.textContent = error.message));
+  const show = ({ on_duty: on, next_change_at: turns }) => {
+    set(on);
+    next.textContent = turns ? `${on ? "On" : "Off"} until ${clock(turns)}` : "";
+  };
+  const refresh = () => get("/me/availability").then(show, (error) => (problem.textContent = error.message));
   toggle.addEventListener("click", async () => {
     const on = toggle.getAttribute("aria-checked") !== "true";
     problem.textContent = "";
@@ -52,12 +86,15 @@ function duty(socket) {
       const answer = await socket.ask("duty", { on });
       if (!answer.ok) throw new Error();
       set(on);
+      refresh();
     } catch {
       problem.textContent = "That did not arrive. Please try again.";
     }
   });
   socket.addEventListener("ready", refresh);
-  return make("p", { class: "row" }, toggle, problem);
+  // Hours put one on and off duty as well.
+  const timer = setInterval(() => (toggle.isConnected ? refresh() : clearInterval(timer)), ASK_ANYWAY);
+  return make("div", { class: "panel" }, make("p", { class: "row" }, toggle, next, problem), hours(refresh));
 }
 
 // A hint says only that something changed; what it is comes from REST.

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
+
 from infra.access import NotYours, key_for
 from infra.ids import derived_id
 from infra.store import Conflict
-from infra.web import fingerprint, needs, page, permit_many, refuse, same_or_conflict, who
+from infra.web import (
+    Problem,
+    check_if_match,
+    etag,
+    fingerprint,
+    needs,
+    page,
+    permit_many,
+    refuse,
+    same_or_conflict,
+    who,
+)
 from schemas import coaching as say
 from schemas.base import now
-from services.coaching import service
+from services.coaching import rules, service
 from services.coaching.model import Assignment, Coach, Referral
 
 api = service.api
@@ -18,6 +31,8 @@ api = service.api
 # How long an assignment waits to answer with the grants that follow from it. They come in milliseconds; when the log is
 # away they come later, and the answer says so by leaving them out.
 GRANTS_WITHIN_SECONDS = 3.0
+# What a coach sets once for every week. Setting it is an edit; going on and off duty is not.
+SETTINGS = {"zone", "hours", "holidays", "capacity"}
 
 
 @api.get("/coaches")
@@ -32,17 +47,59 @@ def list_coaches() -> Any:
 @needs("coach")
 @api.response(200, say.Availability.Schema)
 def show_availability() -> Any:
-    coach = Coach.load(who().person_id)
-    return {"on_duty": coach is not None and coach.on_duty}
+    return _availability(Coach.load(who().person_id) or Coach(id=who().person_id))
 
 
 @api.put("/me/availability")
 @needs("coach")
-@api.arguments(say.Availability.Schema)
+@api.arguments(say.AvailabilityEdit.Schema)
 @api.response(200, say.Availability.Schema)
-def set_availability(body: say.Availability) -> Any:
-    coach = Coach.change(who().person_id, lambda coach: coach.go(body.on_duty), create=True)
-    return {"on_duty": coach.on_duty}
+def set_availability(body: say.AvailabilityEdit) -> Any:
+    """What is left out stays as it is. ``on_duty`` and ``do_not_disturb_until`` are the coach's last word and need no
+    If-Match; an edit of anything else does."""
+    given = request.get_json().keys()
+    if not given:
+        refuse("on_duty", "Missing, and so is everything else that can be set.")
+    _check_hours(body)
+    moment = now()
+
+    def act(coach: Coach) -> None:
+        if given & SETTINGS:
+            check_if_match(coach.edition)
+            coach.arrange(body, moment)
+        if "on_duty" in given:
+            coach.go(body.on_duty, moment)
+        if "do_not_disturb_until" in given:
+            coach.rest(body.do_not_disturb_until)
+        coach.settle(moment)
+
+    return _availability(Coach.change(who().person_id, act, create=True))
+
+
+def _check_hours(body: say.AvailabilityEdit) -> None:
+    """Raises ``Problem`` 422 naming the place of each mistake."""
+    errors: dict[str, Any] = {}
+    if body.hours is not None and (wrong := rules.mistakes(body.hours.dump())):
+        errors["hours"] = wrong
+    if body.holidays is not None and (
+        back := [place for place, holiday in enumerate(body.holidays) if holiday.last < holiday.first]
+    ):
+        errors["holidays"] = {str(place): {"last": ["Must not be before first."]} for place in back}
+    if errors:
+        raise Problem(422, "Unprocessable Content", "Something in the hours is not as it should be.", errors)
+
+
+def _availability(coach: Coach) -> Any:
+    shown = {
+        "on_duty": coach.on_duty,
+        "do_not_disturb_until": coach.quiet_until if coach.quiet_until and coach.quiet_until > now() else None,
+        "zone": coach.zone,
+        "hours": {day: coach.hours.get(day, []) for day in rules.WEEKDAYS},
+        "holidays": coach.holidays,
+        "capacity": coach.capacity,
+        "next_change_at": rules.next_change(coach.duty(), now()),
+    }
+    return shown, 200, etag(coach.edition)
 
 
 @api.get("/caseload")

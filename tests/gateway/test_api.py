@@ -335,6 +335,7 @@ def scene(the_app: App) -> Iterator[Scene]:
         "device_id": "pocket",
         "notice_id": a_notice(organiser, network),
         "delivery_id": delivery,
+        "seq": "1",
     }
     yield Scene(client, coach, ids)
     the_app.hang_up()
@@ -355,6 +356,10 @@ BODIES: dict[str, Any] = {
     "/v1/conversations/{conversation_id}/delivered": {"seq": 1},
     "/v1/conversations/{conversation_id}/read": {"seq": 1},
     "/v1/conversations/{conversation_id}/messages": MESSAGE,
+    "/v1/conversations/{conversation_id}/messages/{seq}/edit": {**MESSAGE, "client_message_id": "edit"},
+    "/v1/conversations/{conversation_id}/messages/{seq}/take-back": {"client_message_id": "back"},
+    "/v1/conversations/{conversation_id}/search": {"words": "hello"},
+    "/v1/conversations/{conversation_id}/transfer": {"to": "somebody"},
     "/v1/goals/{goal_id}": {"text": "run"},
     "/v1/people/{person_id}": {"display_name": "Mallory"},
     "/v1/networks/{network_id}/notices": {"id": "n", "title": "t", "body": "b"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from pymongo.errors import AutoReconnect
 
 from gateway import chat as chat_module
 from gateway.chat import Chat, Refused, check_draft
-from gateway.chat_store import ChatStore, make_indexes, new_conversation
+from gateway.chat_store import ChatStore, Draft, make_indexes, new_conversation
 from infra.access import Grants, Identity
+from infra.ids import new_id as new
 from infra.store import Raw, Store, connect
 from infra.vault import Vault
 from schemas.base import now
@@ -74,7 +76,7 @@ class Desk:
     def send(self, person: Identity, conversation: str, id: str, text: str = "hello") -> tuple[Raw, bool]:
         """Send, and fail rather than wait for ever."""
         with gevent.Timeout(20):
-            return self.chat.send(person, conversation, id, text)
+            return self.chat.send(self.chat.message(person, conversation, id, text))
 
     def all(self, conversation: str) -> list[Raw]:
         return self.store.after(conversation, 0, 10_000)
@@ -248,6 +250,177 @@ def test_a_stop_waits_for_the_write_that_is_under_way(store: Store) -> None:
     gevent.joinall([job], timeout=20, raise_error=True)
 
 
+# -- a write that is found again
+
+
+def test_a_message_that_is_found_at_the_next_try_is_told_like_any_other(store: Store, flaky: Flaky) -> None:
+    """The write went through, its answer did not, and the store stayed away until the next try met a duplicate."""
+    desk, conversation = Desk(store, flaky), a_conversation(store)
+    flaky.losses, flaky.deaf = 1, 0
+    jobs = [gevent.spawn(desk.send, CLIENT, conversation, f"m{number}") for number in range(5)]
+    gevent.joinall(jobs, timeout=20, raise_error=True)
+    assert desk.told == [1, 2, 3, 4, 5]
+    assert [job.value[1] for job in jobs] == [True] * 5
+
+
+# -- editing and taking back
+
+
+def changed(desk: Desk, conversation: str) -> list[tuple[Any, ...]]:
+    """Of every entry: number, kind, text, and what became of it."""
+    return [
+        (
+            shown["seq"],
+            shown.get("kind"),
+            shown["text"],
+            *(change for change in ("edited_at", "taken_back_at") if change in shown),
+        )
+        for shown in map(desk.store.shown, desk.all(conversation))
+    ]
+
+
+def edit(desk: Desk, person: Identity, conversation: str, id: str, seq: int, text: str) -> tuple[Raw, bool]:
+    with gevent.Timeout(20):
+        return desk.chat.send(desk.chat.edit(person, conversation, id, seq, text))
+
+
+def take_back(desk: Desk, person: Identity, conversation: str, id: str, seq: int) -> tuple[Raw, bool]:
+    with gevent.Timeout(20):
+        return desk.chat.send(desk.chat.take_back(person, conversation, id, seq))
+
+
+def test_an_edit_is_an_entry_of_its_own_and_holds_for_whoever_reads_the_message(store: Store) -> None:
+    desk, conversation = Desk(store), a_conversation(store)
+    desk.send(CLIENT, conversation, "a", "on sunday")
+    entry, new = edit(desk, CLIENT, conversation, "b", 1, "on monday")
+    assert (entry["seq"], entry["kind"], entry["changes"], entry["text"], new) == (2, "edited", 1, "on monday", True)
+    assert changed(desk, conversation) == [(1, None, "on monday", "edited_at"), (2, "edited", "on monday")]
+    assert desk.told == [1, 2]
+    assert edit(desk, CLIENT, conversation, "b", 1, "on monday") == (entry, False)
+    assert desk.told == [1, 2]
+
+
+def test_what_is_taken_back_is_destroyed_with_every_edit_of_it(store: Store) -> None:
+    desk, conversation = Desk(store), a_conversation(store)
+    desk.send(CLIENT, conversation, "a", "I did not mean it")
+    edit(desk, CLIENT, conversation, "b", 1, "I meant it otherwise")
+    desk.send(COACH, conversation, "c", "I am here")
+    entry, _ = take_back(desk, CLIENT, conversation, "d", 1)
+    assert (entry["seq"], entry["kind"], entry["changes"], entry["text"]) == (4, "taken_back", 1, None)
+    assert changed(desk, conversation) == [
+        (1, None, None, "edited_at", "taken_back_at"),
+        (2, "edited", None),
+        (3, None, "I am here"),
+        (4, "taken_back", None),
+    ]
+    assert [kept["text"] is None for kept in desk.all(conversation)] == [True, True, False, True]
+    assert take_back(desk, CLIENT, conversation, "d", 1) == (entry, False)
+
+
+def test_only_ones_own_message_is_changed_and_only_for_a_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, conversation = Desk(store), a_conversation(store)
+    desk.send(CLIENT, conversation, "a")
+    edit(desk, CLIENT, conversation, "b", 1, "hello again")
+    for person, seq in ((COACH, 1), (CLIENT, 2), (CLIENT, 9)):
+        for change in (
+            lambda p=person, s=seq: edit(desk, p, conversation, new(), s, "x"),
+            lambda p=person, s=seq: take_back(desk, p, conversation, new(), s),
+        ):
+            with pytest.raises(Refused) as refusal:
+                change()
+            assert (refusal.value.status, list(refusal.value.problem["errors"])) == (422, ["seq"])
+    monkeypatch.setattr(chat_module, "now", lambda: now() + timedelta(hours=24, seconds=1))
+    with pytest.raises(Refused) as refusal:
+        take_back(desk, CLIENT, conversation, "late", 1)
+    assert refusal.value.problem["errors"] == {"seq": ["A message can be changed for 24 hours."]}
+    # What was done in time is answered the same for ever.
+    assert edit(desk, CLIENT, conversation, "b", 1, "hello again")[1] is False
+
+
+def test_what_was_taken_back_is_not_edited_any_more(store: Store) -> None:
+    desk, conversation = Desk(store), a_conversation(store)
+    desk.send(CLIENT, conversation, "a")
+    take_back(desk, CLIENT, conversation, "b", 1)
+    with pytest.raises(Refused) as refusal:
+        edit(desk, CLIENT, conversation, "c", 1, "again")
+    assert refusal.value.status == 409
+
+
+def test_words_are_taken_back_in_a_closed_conversation_too(store: Store) -> None:
+    desk, conversation = Desk(store), a_conversation(store)
+    desk.send(CLIENT, conversation, "a")
+    desk.store.set_state(conversation, "open", "closed")
+    desk.chat.forget()
+    with pytest.raises(Refused) as refusal:
+        edit(desk, CLIENT, conversation, "b", 1, "again")
+    assert refusal.value.status == 409
+    take_back(desk, CLIENT, conversation, "c", 1)
+    assert changed(desk, conversation)[0] == (1, None, None, "taken_back_at")
+
+
+def test_what_is_taken_back_or_only_changed_is_not_unread(store: Store) -> None:
+    desk, conversation = Desk(store), a_conversation(store)
+    for id in ("a", "b", "c"):
+        desk.send(CLIENT, conversation, id)
+    edit(desk, CLIENT, conversation, "d", 1, "hi")
+    take_back(desk, CLIENT, conversation, "e", 2)
+    found = desk.store.conversation(conversation)
+    assert found is not None
+    assert desk.store.unread(found, "sam") == 2
+    assert desk.store.unread(found, "maya") == 0
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.permutations(["first", "second", "back", "first", "back", "second"]))
+def test_entries_hold_alike_in_whatever_order_and_however_often_they_are_applied(
+    store: Store, order: list[str]
+) -> None:
+    """A process may die between the entry and its effect, and another one catches up, in any order with others."""
+    kept, conversation = ChatStore(store, Vault(store, VAULT_KEY)), a_conversation(store)
+    drafts = {
+        "said": Draft(conversation, "maya", "maya", "a", "one"),
+        "first": Draft(conversation, "maya", "maya", "b", "two", "edited", changes=1),
+        "second": Draft(conversation, "maya", "maya", "c", "three", "edited", changes=1),
+        "back": Draft(conversation, "maya", "maya", "d", None, "taken_back", changes=1),
+    }
+    entries = {name: {**kept.seal(draft), "seq": seq} for seq, (name, draft) in enumerate(drafts.items(), 1)}
+    kept.insert(list(entries.values()))
+    edits = [name for name in order if name != "back"]
+    for name in edits:
+        kept.apply(entries[name])
+    assert kept.shown(kept.after(conversation, 0, 1)[0])["text"] == "three"
+    for name in order:
+        kept.apply(entries[name])
+    assert [message["text"] for message in kept.after(conversation, 0, 4)] == [None] * 4
+    assert "taken_back_at" in kept.shown(kept.after(conversation, 0, 1)[0])
+
+
+def test_an_entry_is_acknowledged_only_once_it_holds(store: Store) -> None:
+    class Deaf(ChatStore):
+        deaf = 1
+
+        def apply(self, entry: Raw) -> None:
+            if self.deaf:
+                self.deaf -= 1
+                raise AutoReconnect("the store is away")
+            super().apply(entry)
+
+    desk, conversation = Desk(store, Deaf(store, Vault(store, VAULT_KEY))), a_conversation(store)
+    desk.send(CLIENT, conversation, "a")
+    assert take_back(desk, CLIENT, conversation, "b", 1)[1] is True
+    assert changed(desk, conversation) == [(1, None, None, "taken_back_at"), (2, "taken_back", None)]
+    assert desk.told == [1, 2]
+
+
+def test_an_entry_from_elsewhere_takes_the_next_number_and_messages_go_on_behind_it(store: Store) -> None:
+    desk, conversation = Desk(store), a_conversation(store)
+    desk.send(CLIENT, conversation, "a")
+    kept = desk.store.append(Draft(conversation, "maya", "sam", "handed", None, "transferred", to="rosa"))
+    assert desk.store.append(Draft(conversation, "maya", "sam", "handed", None, "transferred", to="rosa")) == kept
+    assert desk.send(CLIENT, conversation, "b")[0]["seq"] == 3
+    assert changed(desk, conversation) == [(1, None, "hello"), (2, "transferred", None), (3, None, "hello")]
+
+
 # -- who may
 
 
@@ -296,6 +469,15 @@ def test_a_closed_conversation_takes_no_more(store: Store) -> None:
 
 
 # -- what is said
+
+
+def test_an_attachment_is_refused_with_what_can_be_done_instead() -> None:
+    with pytest.raises(Refused) as refusal:
+        check_draft({"conversation_id": "c", "client_message_id": "a", "text": "look", "attachments": ["photo"]})
+    assert refusal.value.problem["errors"] == {
+        "attachments": ["Attachments cannot be sent: a message is written words."]
+    }
+
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

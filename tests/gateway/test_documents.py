@@ -20,6 +20,8 @@ from tests.app import App, Phone
 EXAMPLES = 6
 # What the contract says that a socket hears and is told.
 HEARD = {
+    "message.edit",
+    "message.take_back",
     "message.send",
     "message.sync",
     "conversation.delivered",

@@ -359,6 +359,8 @@ def valid(event: str, conversation: str) -> dict[str, Any]:
     """A payload that a member of the conversation could send."""
     return {
         "message.send": {"conversation_id": conversation, "client_message_id": new_id(), "text": "hello"},
+        "message.edit": {"conversation_id": conversation, "client_message_id": new_id(), "seq": 1, "text": "hi"},
+        "message.take_back": {"conversation_id": conversation, "client_message_id": new_id(), "seq": 1},
         "message.sync": {"conversation_id": conversation, "after": 0, "limit": 10},
         "conversation.delivered": {"conversation_id": conversation, "seq": 0},
         "conversation.read": {"conversation_id": conversation, "seq": 0},

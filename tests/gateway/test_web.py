@@ -175,6 +175,37 @@ def test_a_bad_day_appears_on_the_coachs_desk_without_a_reload_and_the_two_chat(
     assert kim.title() == "Alongside"
 
 
+def test_words_are_edited_taken_back_and_found_again(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    robin, kim = sign_in(open_page(PHONE), client), sign_in(open_page(DESK), coach)
+    robin.get_by_role("button", name="Talk").click()
+    for words in ("See you on Sunday by the river", "I said too much"):
+        write(robin, "Kim", words)
+        robin.locator(".mine", has_text=words).get_by_text("Sent").wait_for()
+    kim.get_by_role("button", name="Robin").click()
+    kim.get_by_text("I said too much").wait_for()
+
+    first, second = robin.locator(".mine").nth(0), robin.locator(".mine").nth(1)
+    first.get_by_text("Change").click()
+    first.get_by_role("button", name="Edit").click()
+    assert robin.get_by_label("Write to Kim").input_value() == "See you on Sunday by the river"
+    write(robin, "Kim", "See you on Monday by the river")
+    kim.locator(".theirs", has_text="See you on Monday by the river").get_by_text("Edited").wait_for()
+    second.get_by_text("Change").click()
+    second.get_by_role("button", name="Take back").click()
+    kim.locator(".theirs", has_text="Taken back").wait_for()
+    assert messages(kim) == messages(robin) == ["See you on Monday by the river", "Taken back"]
+    assert "too much" not in kim.content()
+
+    kim.get_by_text("Search", exact=True).first.click()
+    kim.get_by_label("Words to look for").fill("RIVER monday")
+    kim.locator(".looking").get_by_role("button", name="Search").click()
+    kim.locator(".found").get_by_text("Robin: See you on Monday by the river").wait_for()
+    kim.reload()
+    kim.get_by_role("button", name="Robin").click()
+    kim.locator(".theirs", has_text="See you on Monday by the river").get_by_text("Edited").wait_for()
+
+
 def test_a_message_typed_while_the_gateway_is_away_arrives_once_and_in_order(app: App, open_page: OpenPage) -> None:
     client, coach = new_couple(app)
     robin = sign_in(open_page(PHONE), client)
@@ -330,6 +361,59 @@ def test_a_coach_goes_on_duty_and_a_client_reaches_whoever_is_there(app: App, op
 
     kim.get_by_role("button", name="while on duty").click()
     kim.get_by_text("Is somebody there?").wait_for()
+
+
+def test_a_client_to_whom_nobody_comes_is_told_so_and_is_taken_by_a_supervisor(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with running(tmp_path_factory.mktemp("nobody"), waiting_seconds="1") as app:
+        client, desk = browser.new_page(viewport=PHONE), browser.new_page(viewport=DESK)
+        wrong: list[str] = []
+        for page in (client, desk):
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.goto(f"{app.url}/app/")
+        sign_in(client, "maya")
+        sign_in(desk, "ines")
+        desk.get_by_text("Nobody is waiting.").wait_for()
+        client.get_by_role("button", name="Talk").click()
+        client.get_by_role("button", name="Whoever is on duty").click()
+        client.get_by_text("we do not know when somebody will be").wait_for()
+        assert client.locator(".panel .lines").get_by_text("988").first.is_visible()
+        assert client.evaluate(UNNAMED_CONTROLS) == []
+        assert client.evaluate(PALE_WORDS) == []
+
+        desk.get_by_role("button", name="Take it").click()
+        write(desk, "A client", "I am here now")
+        client.get_by_text("I am here now").wait_for()
+        client.get_by_text("we do not know when").wait_for(state="detached")
+        assert desk.evaluate(UNNAMED_CONTROLS) == []
+        desk.get_by_role("button", name="End this conversation").click()
+        client.get_by_text("This conversation has ended.").wait_for()
+        assert wrong == []
+
+
+def test_a_coach_sets_hours_and_is_told_where_they_cannot_be_meant(app: App, open_page: OpenPage) -> None:
+    _, coach = new_couple(app)
+    kim = sign_in(open_page(DESK), coach)
+    kim.get_by_text("My hours").click()
+    kim.get_by_label("Monday").fill("09:00-12:00, 11:00-17:00")
+    kim.get_by_label("Time zone").fill("Europe/London")
+    kim.get_by_label("Conversations at once").fill("3")
+    kim.get_by_role("button", name="Save").click()
+    kim.get_by_text("Monday, no. 2, start: Must not be before the end of another one.").wait_for()
+    kim.get_by_label("Monday").fill("09:00-12:00, 13:00-17:00")
+    kim.get_by_label("Days off").fill("2026-12-24 to 2026-12-26, 2027-01-01")
+    kim.get_by_role("button", name="Save").click()
+    kim.get_by_text("Saved.").wait_for()
+    assert kim.evaluate(UNNAMED_CONTROLS) == []
+    assert kim.evaluate(PALE_WORDS) == []
+    kept = app.phone(coach).get("/v1/me/availability").body
+    assert kept["hours"]["monday"] == [{"start": "09:00", "end": "12:00"}, {"start": "13:00", "end": "17:00"}]
+    assert kept["holidays"] == [
+        {"first": "2026-12-24", "last": "2026-12-26"},
+        {"first": "2027-01-01", "last": "2027-01-01"},
+    ]
+    assert (kept["zone"], kept["capacity"]) == ("Europe/London", 3)
 
 
 def test_an_alert_that_nobody_answered_appears_on_the_supervisors_desk(

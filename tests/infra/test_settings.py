@@ -52,6 +52,7 @@ def test_the_least_that_must_be_set_is_enough(monkeypatch: pytest.MonkeyPatch) -
     assert settings.vault_key == bytes(32)
     assert settings.listen == ("127.0.0.1", 8000)
     assert settings.alert_seconds == {"urgent": 300, "high": 1800}
+    assert settings.waiting_seconds == 300
     assert settings.rate_limits is True
     assert settings.peers == {}
     assert (settings.firebase_credentials, settings.fcm_endpoint) == (None, None)
@@ -68,6 +69,7 @@ def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> No
             "LISTEN": "0.0.0.0:9000",
             "RATE_LIMITS": "off",
             "ALERT_SECONDS_URGENT": "1",
+            "WAITING_SECONDS": "2",
             "TOKEN_SECONDS": "60",
             "REGION": "GB",
             "FCM_ENDPOINT": "http://127.0.0.1:9",
@@ -79,7 +81,7 @@ def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.listen == ("0.0.0.0", 9000)
     assert settings.rate_limits is False
     assert settings.alert_seconds["urgent"] == 1
-    assert settings.token_seconds == 60
+    assert (settings.token_seconds, settings.waiting_seconds) == (60, 2)
     assert settings.fcm_endpoint == "http://127.0.0.1:9"
 
 
@@ -102,6 +104,7 @@ def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         "LISTEN": "nowhere",
         "RATE_LIMITS": "maybe",
         "ALERT_SECONDS_HIGH": "0",
+        "WAITING_SECONDS": "0",
         "TOKEN_SECONDS": "soon",
         "REGION": "XX",
     }

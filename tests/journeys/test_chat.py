@@ -134,6 +134,81 @@ def test_an_id_with_a_dot_has_cursors_like_any_other(app: App) -> None:
     assert mine(client, conversation)["unread"] == 0
 
 
+def test_an_edit_reaches_whoever_is_there_and_whoever_comes_later(app: App) -> None:
+    client, coach = app.pair()
+    client.connect()
+    coach.connect()
+    conversation = app.talk(client, coach)
+    sent = client.send(conversation, "see you on sunday")
+    coach.wait_for("message")
+    asked = {"conversation_id": conversation, "client_message_id": "e", "seq": 1, "text": "see you on monday"}
+    answer = client.call("message.edit", asked)
+    entry = answer["message"]
+    assert answer["ok"]
+    assert (entry["seq"], entry["kind"], entry["changes"]) == (2, "edited", 1)
+    assert coach.wait_for("message", lambda message: message["seq"] == 2) == entry
+    late = coach.call("message.sync", {"conversation_id": conversation, "after": 1})["messages"]
+    assert late == [entry]
+    (message, _) = coach.get(f"/v1/conversations/{conversation}/messages").body["items"]
+    assert message == {**sent, "text": "see you on monday", "edited_at": entry["at"]}
+    assert mine(coach, conversation)["unread"] == 1
+
+
+def test_what_is_taken_back_is_shown_to_nobody_and_wakes_nobody(app: App, fcm: Fcm) -> None:
+    client, coach = app.pair()
+    coach.connect()
+    conversation = app.talk(client, coach)
+    client.connect().send(conversation, "a word that is regretted: willow")
+    coach.wait_for("message")
+    path = f"/v1/conversations/{conversation}/messages"
+    coach.disconnect()
+    device = a_device()
+    coach.put("/v1/devices/pocket", device)
+    back = client.post(f"{path}/1/take-back", {"client_message_id": "b"})
+    assert (back.status, back.body["kind"], back.body["changes"]) == (201, "taken_back", 1)
+    assert client.post(f"{path}/1/take-back", {"client_message_id": "b"}).status == 200
+    for phone in (client, coach):
+        answer = phone.get(path)
+        assert b"willow" not in answer.raw
+        assert [message["text"] for message in answer.body["items"]] == [None, None]
+    assert mine(coach, conversation)["unread"] == 0
+    # The next message does wake, so the push worker has heard of everything before it.
+    client.send(conversation, "hello")
+    until(lambda: any(device["value"] in body.decode() for body in fcm.bodies), "the push for the next message")
+    pushed = [m["data"] for m in fcm.messages if device["value"] in (m.get("fid"), m.get("token"))]
+    assert [push["badge"] for push in pushed] == ["1"]
+
+
+def test_words_are_searched_for_without_standing_in_an_address(app: App) -> None:
+    client, coach = app.pair()
+    client.connect()
+    conversation = app.talk(client, coach)
+    for text in ("I walked by the river", "nothing else", "River again"):
+        client.send(conversation, text)
+    path = f"/v1/conversations/{conversation}/search"
+    found = coach.post(path, {"words": "RIVER"})
+    assert (found.status, texts(found.body["items"]), found.body["next"]) == (
+        200,
+        ["River again", "I walked by the river"],
+        None,
+    )
+    assert coach.post(path, {"words": "  "}).body["errors"].keys() == {"words"}
+    assert coach.get(f"{path}?words=river").status == 405
+    assert app.phone("rosa").post(path, {"words": "river"}).status == 404
+
+
+def test_an_attachment_is_refused_and_says_so(app: App) -> None:
+    client, coach = app.pair()
+    client.connect()
+    conversation = app.talk(client, coach)
+    said = {"conversation_id": conversation, "client_message_id": "a", "text": "look", "attachments": ["photo"]}
+    problem = client.call("message.send", said)["problem"]
+    assert (problem["status"], list(problem["errors"])) == (422, ["attachments"])
+    rest = client.post(f"/v1/conversations/{conversation}/messages", {**said, "client_message_id": "b"})
+    assert rest.status == 422
+    assert rest.body["errors"]["attachments"] == problem["errors"]["attachments"]
+
+
 def test_typing_and_presence_are_told_to_the_other_and_to_nobody_else(app: App) -> None:
     client, coach = app.pair()
     coach.connect()

@@ -44,11 +44,11 @@ def an_assignment(client: str = "maya", coach: str = "sam") -> dict[str, str]:
 
 
 def test_a_coach_goes_on_and_off_duty_and_each_is_told_once(cast: World, sam: Caller) -> None:
-    assert sam.get("/me/availability").json == {"on_duty": False}
+    assert sam.get("/me/availability").json["on_duty"] is False
     for on_duty in (True, True, False, False, True):
         answer = sam.put("/me/availability", {"on_duty": on_duty})
-        assert (answer.status_code, answer.json) == (200, {"on_duty": on_duty})
-        assert sam.get("/me/availability").json == {"on_duty": on_duty}
+        assert (answer.status_code, answer.json["on_duty"]) == (200, on_duty)
+        assert sam.get("/me/availability").json == answer.json
     assert [event.coach_id for event in cast.events(CoachWentOnDuty)] == ["sam", "sam"]
     assert len(cast.events(CoachWentOffDuty)) == 1
 
@@ -61,8 +61,9 @@ def test_everybody_sees_the_coaches_and_who_is_on_duty(cast: World, maya: Caller
 @pytest.mark.parametrize("body", [{}, {"on_duty": "yes"}, {"on_duty": 1}, {"on_duty": None}, {"on": True}], ids=str)
 def test_a_wrong_availability_changes_nothing(world: World, body: dict[str, Any]) -> None:
     sam = world.caller("sam", "coach")
+    before = sam.get("/me/availability").json
     assert sam.put("/me/availability", body).status_code == 422
-    assert sam.get("/me/availability").json == {"on_duty": False}
+    assert sam.get("/me/availability").json == before
 
 
 @pytest.mark.parametrize("role", ["client", "supervisor", "admin", "organiser"])
