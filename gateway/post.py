@@ -35,6 +35,8 @@ from infra.store import STORE_DOWN, Raw, Store
 from infra.vault import Erased, Tampered
 from schemas.base import now
 
+log_line = telemetry.logger("post")
+
 # How long a device may take to connect, or its person to read elsewhere, before it is woken.
 GRACE = timedelta(seconds=2)
 # Never deferred, and never held back because a device seems to be connected.
@@ -323,7 +325,8 @@ class Post:
         doubtful = [d for d in found if d["claim"] is not None and d["kind"] in TO_MANY]
         for delivery in doubtful:
             self._end([delivery], "failed", IN_DOUBT)
-        return [delivery for delivery in found if delivery not in doubtful]
+        ended = {delivery["_id"] for delivery in doubtful}
+        return [delivery for delivery in found if delivery["_id"] not in ended]
 
     def _still_needed(self, found: list[Raw], moment: datetime) -> list[_Ready]:
         if not found:
@@ -445,6 +448,14 @@ def _ask(ready: _Ready) -> _Answer:
         return _Answer(ready, Outcome(device["_id"], "later", f"the store is away: {type(error).__name__}"))
     except (Erased, Tampered) as error:
         return _Answer(ready, Outcome(device["_id"], "refused", f"the address is not readable: {type(error).__name__}"))
+    except Exception as error:  # noqa: BLE001 - an error of ours ends one delivery, is kept with it and told
+        return _Answer(ready, _broken(delivery, error))
+
+
+def _broken(delivery: Raw, error: Exception) -> Outcome:
+    # Its name alone: what it says may hold an address.
+    log_line.error("push_broke", delivery_id=delivery["_id"], why=type(error).__name__)
+    return Outcome(delivery["device"], "refused", f"an error of ours: {type(error).__name__}")
 
 
 def _pause(tries: int, asked: float | None) -> timedelta:

@@ -394,6 +394,33 @@ def test_what_was_opened_is_not_sent_any_more_and_is_only_the_persons(sender: Re
     assert [pushed.kind for pushed, _ in sender.sent] == ["message"]
 
 
+def test_an_error_of_ours_ends_one_delivery_and_is_kept_with_it(
+    sender: RecordingSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_phone_of("sam")
+    theirs = a_phone_of("rosa")
+    send = sender.send
+
+    def broken(pushed: Any, target: Any) -> Any:
+        if target.device_id == "sam/pocket":
+            raise ZeroDivisionError
+        return send(pushed, target)
+
+    monkeypatch.setattr(sender, "send", broken)
+    hear(an_alert(["sam", "rosa"]))
+    assert addresses(sender) == [theirs]
+    failed = post.deliveries().find_one({"person": "sam"})
+    assert failed is not None
+    assert (failed["state"], failed["why"]) == ("failed", "an error of ours: ZeroDivisionError")
+
+
+def test_what_can_no_longer_be_read_is_not_sent(sender: RecordingSender) -> None:
+    a_phone_of("sam")
+    service.vault.destroy("sam")
+    hear(an_alert(["sam"]))
+    assert (sender.sent, states("sam")) == ([], ["failed"])
+
+
 # -- several workers
 
 
