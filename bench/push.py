@@ -44,7 +44,7 @@ def measure_notice(members: int) -> list[Row]:
         product.post(f"/networks/{network['id']}/notices", notice, me["access_token"])
         posted = time.monotonic() - began
         place = f"/networks/{network['id']}/notices/{notice['id']}/progress"
-        found = _wait_until_all_are_told(product, place, me["access_token"], members)
+        found = _wait_until_all_are_told(product, place, me["access_token"], members, url)
         ours = time.monotonic() - began
         times = urllib3.request("GET", url, timeout=20.0).json()
     asked = [times.get(f"address-{number}", 0) for number in range(members)]
@@ -165,14 +165,18 @@ async def _bare(url: str, count: int) -> float:
     return time.monotonic() - began
 
 
-def _wait_until_all_are_told(product: Product, path: str, token: str, members: int) -> Any:
+def _wait_until_all_are_told(product: Product, path: str, token: str, members: int, standin: str) -> Any:
     deadline = time.monotonic() + LONGEST_SECONDS
     found: Any = None
     while time.monotonic() < deadline:
-        time.sleep(0.25)
+        # To count ten thousand deliveries is work for the store that is measured, so first whoever gets them is asked.
+        if len(urllib3.request("GET", standin, timeout=20.0).json()) < members:
+            time.sleep(0.5)
+            continue
         found = _progress(product, path, token)
         if found is not None and found["addressed"] and found["sent"] + found["failed"] >= members:
             return found
+        time.sleep(0.25)
     raise RuntimeError(f"not everybody was told within {LONGEST_SECONDS:.0f} s: {found}")
 
 

@@ -71,9 +71,7 @@ function begin() {
   const { id, role } = me();
   const name = make("span", {});
   nameOf(id, "").then((shown) => (name.textContent = shown));
-  const leaving = make("button", { type: "button", class: "quiet", onclick: end }, "Sign out");
-  find("who").replaceChildren(name, leaving);
-  offerPush((subscribe) => leaving.before(callMe(subscribe))).catch(() => {});
+  find("who").replaceChildren(name, make("button", { type: "button", class: "quiet", onclick: end }, "Sign out"));
   if (role === "client" || DESK.includes(role)) {
     socket = new Socket();
     socket.addEventListener("ready", () => (find("link").textContent = ""));
@@ -82,6 +80,7 @@ function begin() {
   } else {
     show(make("p", { class: "card" }, "You are signed in. This page is for clients, coaches and supervisors."));
   }
+  offerPush((subscribe) => me()?.id === id && find("main").append(callMe(subscribe))).catch(() => {});
   find("main").focus({ preventScroll: true });
 }
 
