@@ -23,8 +23,6 @@ IDLE = timedelta(days=270)
 AT_ONCE = 50
 _READ_AHEAD = 200
 _QUIET = ("timezone", "quiet_hours", "do_not_disturb_until")
-# An event's moment is by its gateway's clock. Where that is behind, a reading can be this much older than the event.
-_SHARED_FOR = timedelta(seconds=0.2)
 
 
 def make_indexes(store: Store) -> None:
@@ -122,28 +120,24 @@ def away(devices: list[Raw]) -> list[Raw]:
 
 
 class Asleep:
-    """The devices of people that are not connected, for many events that happened at about the same time.
+    """The devices of people that are not connected, read once for the events of one poll of the log.
 
-    What was read after an event happened is as true for it as what would be read now. So the events that were polled
-    together share one reading, and nothing is taken from a reading that is older than the event.
+    They had all happened before the poll, so what is read at the first of them is true for each. Moments would not do:
+    an event has that of its gateway's clock.
     """
 
     def __init__(self) -> None:
-        self._read_at = now() - 2 * _SHARED_FOR
+        self._poll = -1
         self._by_person: dict[str, list[Raw]] = {}
-        self._asked: set[str] = set()
 
-    def of(self, people: Sequence[str], happened: datetime) -> list[Raw]:
-        """The devices of these people that were not connected at a moment after ``happened``."""
-        moment = now()
-        age = moment - self._read_at
-        if happened >= self._read_at or age > _SHARED_FOR:
+    def of(self, people: Sequence[str]) -> list[Raw]:
+        """The devices of these people that were not connected since the poll."""
+        if self._poll != service.polls:
             # Whoever was asked for a moment ago is asked for again when many write at once.
-            also = [] if age > _SHARED_FOR else list(self._asked)[:_READ_AHEAD]
-            self._read_at, self._by_person, self._asked = moment, {}, set()
-            self._read(list({*people, *also}))
+            also = list(self._by_person)[-_READ_AHEAD:]
+            self._poll, self._by_person = service.polls, {}
+            self._read(list(dict.fromkeys([*also, *people])))
         self._read([person for person in people if person not in self._by_person])
-        self._asked.update(people)
         return [device for person in people for device in self._by_person[person]]
 
     def _read(self, people: list[str]) -> None:

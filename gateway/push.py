@@ -56,7 +56,7 @@ def wake_the_readers(event: MessageSent) -> None:
     readers = [person for person in event.tell if set(event.senders) - {person}]
     # Named by the messages and not by the event: what a takeover tells again is the same delivery.
     cause = f"{event.conversation_id}/{event.to_seq}"
-    make(cause, "message", event.conversation_id, _asleep.of(readers, event.at), event.to_seq)
+    make(cause, "message", event.conversation_id, _asleep.of(readers), event.to_seq)
 
 
 @service.on(SessionEnded)

@@ -56,6 +56,8 @@ class Service:
         self.aggregates: tuple[type[Aggregate], ...] = ()
         self.preparations: list[Callable[[Store], None]] = []
         self.endings: list[Callable[[], None]] = []
+        # How often the log was polled. All events of one poll had happened before it.
+        self.polls = 0
         self.on(GrantGiven, GrantEnded)(lambda event: self.grants.keep(event))
         self.on(PersonJoined)(lambda event: self.people.keep(event))
 

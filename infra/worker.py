@@ -73,7 +73,9 @@ class Worker:
         offsets: dict[Place, int] = {}
         ended = 0
         held_back: set[Place] = set()
-        for record in self._reader.poll(min(seconds, self._next_due())):
+        records = self._reader.poll(min(seconds, self._next_due()))
+        self._service.polls += 1
+        for record in records:
             if record.place in held_back:
                 continue
             if self._handle(record) is End.RETRY:

@@ -59,6 +59,7 @@ def deliver() -> None:
 
 def hear(event: Any) -> None:
     """Let the push hear an event, and nobody else in the gateway; and send what is due from it."""
+    service.polls += 1
     for handler in service.handlers.get(type(event), ()):
         if handler.__module__ in (push.__name__, crowd.__name__):
             handler(event)
