@@ -14,6 +14,7 @@ import click
 
 from bench.chat import measure_connections, measure_latency, measure_throughput, open_conversations
 from bench.check_in import enrol, measure
+from bench.push import measure_notice
 from bench.ready import Row, folder, measure_rest, measure_starts, up
 from bench.scale import compare_processes, forget, measure_processes, measure_scale
 
@@ -44,6 +45,7 @@ def main(quick: bool, pairs: int, fast: str | None, messages: int, out: Path | N
         add("A check-in that reaches the coach", measure(product, couples[:5], 40 if quick else 150, 10))
         add("Chat, as much as fits", measure_throughput(product, couples, 3 if quick else 6, 1 if quick else 3))
         add("Chat, at a quiet rate", measure_latency(product, couples, 4 if quick else 12, 100))
+    add("A notice to many", measure_notice(2000 if quick else 10_000))
     if fast is not None:
         for title, rows in _on_a_fast_store(fast, quick, pairs, messages):
             add(title, rows)

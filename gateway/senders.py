@@ -1,21 +1,23 @@
-"""How one push leaves the house: a hint with no words of anybody's, to one or many devices.
+"""How one push leaves the house: a hint with no words of anybody's, to one device.
 
-A sender takes a push and its targets and answers, in the order of the targets, what became of each. ``FcmSender``
-speaks to Firebase Cloud Messaging (or to a stand-in for it), ``NoSender`` says that push is not configured, and
+A sender takes a push and a target and answers what became of it, and may be asked by many threads at once.
+``FcmSender`` speaks to Firebase Cloud Messaging (or to a stand-in for it), ``WebPushSender`` (in ``webpush``) to the
+push services of browsers, ``NoSender`` says that push is not configured, ``ByKind`` asks the one for the device, and
 ``RecordingSender`` is what a test holds in their place.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
+
+from infra.access import key_for
+from infra.settings import Settings
 
 if TYPE_CHECKING:
     from firebase_admin.exceptions import FirebaseError
@@ -37,13 +39,18 @@ _PHRASE: dict[Kind, str] = {
 _SPANISH = {"New message": "Mensaje nuevo", "Reminder": "Recordatorio", "Update": "Novedades"}
 
 # The app asks for the truth whenever it is opened, so a hint that waited longer than this tells nothing.
-_LASTS = timedelta(days=1)
-_AT_ONCE = 50
+LASTS = timedelta(days=1)
+_AT_ONCE = 128
 _TIMEOUT_SECONDS = 10
 # What Google asks for where FCM refuses a rate without saying for how long.
 _RATE_PAUSE_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 86_400.0
-_TRY_AGAIN = frozenset({408, 429})
+# How long to leave alone what only an operator can mend.
+_MENDING_SECONDS = 300.0
+# Ours to mend, or the network's: a key that is not taken, a project or a proxy that is not the right one.
+_TRY_AGAIN = frozenset({401, 403, 404, 408, 429})
+# By the kind of the answer, where it does not say itself; for the others the pauses grow from try to try.
+_PAUSES = {429: _RATE_PAUSE_SECONDS, **dict.fromkeys((401, 403, 404), _MENDING_SECONDS)}
 # Google never creates a project with this prefix, so a stand-in's pushes have nowhere else to arrive.
 _DEMO_PROJECT = "demo-alongside"
 
@@ -91,15 +98,23 @@ class Outcome(NamedTuple):
 
 
 class Sender(Protocol):
-    """Sends a push. Trouble on the way is an outcome, never an exception."""
+    """Sends a push. Trouble on the way is an outcome, never an exception. Many threads may ask at once."""
 
-    def send(self, push: Push, targets: Sequence[Target]) -> list[Outcome]:
-        """One outcome for each target, in their order."""
+    def send(self, push: Push, target: Target) -> Outcome:
+        """Blocks until it is known what became of it."""
+
+    def close(self) -> None:
+        """Let go of the connections; sending is over."""
+
+
+def fields_of(push: Push) -> dict[str, str | int]:
+    """The only data that leaves: the contract's four fields."""
+    return {"v": 1, "kind": push.kind, "ref": push.ref, "badge": push.badge}
 
 
 def payload(push: Push) -> dict[str, str]:
-    """The only data that leaves: the contract's four fields, as the strings that FCM demands."""
-    return {"v": "1", "kind": push.kind, "ref": push.ref, "badge": str(push.badge)}
+    """The four fields as the strings that FCM demands."""
+    return {name: str(value) for name, value in fields_of(push).items()}
 
 
 def words(push: Push) -> str:
@@ -111,9 +126,29 @@ def words(push: Push) -> str:
 class NoSender:
     """What stands where no push is configured: it refuses aloud, and never pretends that anything was sent."""
 
-    def send(self, push: Push, targets: Sequence[Target]) -> list[Outcome]:  # noqa: ARG002
-        """Refuse every target."""
-        return [Outcome(target.device_id, "refused", "push is not configured") for target in targets]
+    def __init__(self, why: str = "push is not configured") -> None:
+        self._why = why
+
+    def send(self, push: Push, target: Target) -> Outcome:
+        """Refuse."""
+        return Outcome(target.device_id, "refused", self._why)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class ByKind:
+    """Asks the sender for the kind of the device."""
+
+    def __init__(self, senders: Mapping[str, Sender]) -> None:
+        self._senders = senders
+
+    def send(self, push: Push, target: Target) -> Outcome:
+        return self._senders[target.kind].send(push, target)
+
+    def close(self) -> None:
+        for sender in self._senders.values():
+            sender.close()
 
 
 class RecordingSender:
@@ -131,10 +166,13 @@ class RecordingSender:
         """From now on answer this for a device; devices never named are answered ``sent``."""
         self._answers[device_id] = Outcome(device_id, state, why, retry_after)
 
-    def send(self, push: Push, targets: Sequence[Target]) -> list[Outcome]:
-        """Keep each target, and answer what was told for it."""
-        self.sent += [(push, target) for target in targets]
-        return [self._answers.get(target.device_id, Outcome(target.device_id, "sent")) for target in targets]
+    def send(self, push: Push, target: Target) -> Outcome:
+        """Keep it, and answer what was told for the device."""
+        self.sent.append((push, target))
+        return self._answers.get(target.device_id, Outcome(target.device_id, "sent"))
+
+    def close(self) -> None:
+        """What was sent is kept."""
 
 
 class FcmSender:
@@ -156,26 +194,20 @@ class FcmSender:
         self._app = firebase_admin.initialize_app(credential, options, name=f"push-{uuid4()}")
         _wire(self._app, endpoint)
 
-    def send(self, push: Push, targets: Sequence[Target]) -> list[Outcome]:
-        """One outcome for each target, in their order. Blocks until all are known, fifty requests at a time."""
-        # Not firebase's `send_each`: there one answer that is not FCM's fails every message beside it, and those that
-        # had been sent would be sent again.
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
-            return list(threads.map(partial(self._send_one, push), targets))
-
     def close(self) -> None:
         """Let go of the connections; sending is over."""
         import firebase_admin
 
         firebase_admin.delete_app(self._app)
 
-    def _send_one(self, push: Push, target: Target) -> Outcome:
+    def send(self, push: Push, target: Target) -> Outcome:
+        """Blocks until FCM has answered, or will not."""
+        # Not firebase's `send_each`: there one answer that is not FCM's fails every message beside it, those that had
+        # been sent would be sent again, and a new thread for each of them costs more than the request.
         from firebase_admin import messaging
         from firebase_admin.exceptions import FirebaseError
         from google.auth.exceptions import GoogleAuthError
 
-        if target.kind != "fcm":
-            return Outcome(target.device_id, "refused", f"{target.kind} is not configured")
         if not target.value:
             return Outcome(target.device_id, "refused", "the address is empty")
         message = _message(push, target.value)
@@ -191,13 +223,25 @@ class FcmSender:
         return Outcome(target.device_id, "sent")
 
 
-def open_sender(
-    credentials_path: str | None = None, endpoint: str | None = None, project_id: str | None = None
-) -> Sender:
-    """The sender that the settings ask for: FCM with a credential or an endpoint, otherwise ``NoSender``."""
-    if credentials_path or endpoint:
-        return FcmSender(credentials_path, endpoint, project_id)
-    return NoSender()
+def open_sender(settings: Settings) -> Sender:
+    """The sender that the settings ask for: FCM with a credential or an endpoint, Web Push with a key of one's own.
+
+    Raises:
+        OSError, ValueError: the Google key file cannot be read or is not one.
+    """
+    senders: dict[str, Sender] = {"fcm": NoSender(), "webpush": NoSender("web push is not configured")}
+    if settings.firebase_credentials or settings.fcm_endpoint:
+        senders["fcm"] = FcmSender(settings.firebase_credentials, settings.fcm_endpoint, settings.firebase_project)
+    if settings.vapid_private_key:
+        from gateway.webpush import WebPushSender
+
+        senders["webpush"] = WebPushSender(
+            settings.vapid_private_key,
+            settings.vapid_contact,
+            key_for(settings.secret, "topics"),
+            loopback=settings.env != "production",
+        )
+    return ByKind(senders)
 
 
 def _identity(credentials_path: str | None, endpoint: str | None, project_id: str | None) -> tuple[Any, str | None]:
@@ -219,11 +263,16 @@ def _wire(app: Any, endpoint: str | None) -> None:
     """
     from firebase_admin import messaging
     from requests.adapters import HTTPAdapter
+    from requests.utils import get_environ_proxies
 
     service = messaging._get_messaging_service(app)
     if endpoint:
         service._fcm_url = endpoint.rstrip("/") + urlsplit(service._fcm_url).path
-    service._client.session.mount(service._fcm_url, HTTPAdapter(pool_maxsize=_AT_ONCE))
+    session = service._client.session
+    session.mount(service._fcm_url, HTTPAdapter(pool_maxsize=_AT_ONCE))
+    # A proxy that the operator's environment names, looked up now and not for each request, which takes as long again.
+    session.proxies.update(get_environ_proxies(service._fcm_url))
+    session.trust_env = False
 
 
 def _message(push: Push, value: str) -> Any:
@@ -235,7 +284,7 @@ def _message(push: Push, value: str) -> Any:
         notification=messaging.Notification(body=words(push)),
         android=messaging.AndroidConfig(
             priority="high",
-            ttl=_LASTS,
+            ttl=LASTS,
             collapse_key=push.collapse,
             notification=messaging.AndroidNotification(
                 tag=push.collapse, notification_count=push.badge, default_sound=True
@@ -260,7 +309,7 @@ def _apns_headers(push: Push) -> dict[str, str]:
     headers = {
         "apns-push-type": "alert",
         "apns-priority": "10",
-        "apns-expiration": str(int(time.time() + _LASTS.total_seconds())),
+        "apns-expiration": str(int(time.time() + LASTS.total_seconds())),
     }
     return headers | ({"apns-collapse-id": push.collapse} if push.collapse else {})
 
@@ -275,7 +324,7 @@ def _answered(target: Target, error: FirebaseError) -> Outcome:
     if response is None:
         return Outcome(target.device_id, "later", _plain(error, target))
     if response.status_code in _TRY_AGAIN or response.status_code >= 500:
-        return Outcome(target.device_id, "later", _plain(error, target), _pause(response))
+        return Outcome(target.device_id, "later", _plain(error, target), pause_of(response))
     return Outcome(target.device_id, "refused", _plain(error, target))
 
 
@@ -284,10 +333,11 @@ def _unauthorised(target: Target, error: GoogleAuthError) -> Outcome:
     from google.auth.exceptions import TransportError
 
     passing = isinstance(error, TransportError) or error.retryable
-    return Outcome(target.device_id, "later" if passing else "refused", _plain(error, target))
+    # An operator can mend a key within the day for which a push is kept.
+    return Outcome(target.device_id, "later", _plain(error, target), None if passing else _MENDING_SECONDS)
 
 
-def _pause(response: Any) -> float | None:
+def pause_of(response: Any) -> float | None:
     """Seconds that an answer asks to wait, from a ``Retry-After`` of seconds or of a date; None where it is silent."""
     asked = response.headers.get("Retry-After", "")
     if asked.isdecimal():
@@ -295,11 +345,18 @@ def _pause(response: Any) -> float | None:
     try:
         seconds = (parsedate_to_datetime(asked).astimezone(UTC) - datetime.now(UTC)).total_seconds()
     except ValueError:
-        return _RATE_PAUSE_SECONDS if response.status_code == 429 else None
+        return _PAUSES.get(response.status_code)
     return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS)
 
 
 def _plain(error: Exception, target: Target) -> str:
     """An error on one short line, without the address of the device."""
-    line = " ".join(str(error).replace(target.value, "(address)").split())
-    return f"{getattr(error, 'code', type(error).__name__)}: {line[:200]}"
+    return f"{getattr(error, 'code', type(error).__name__)}: {line_of(str(error), target.value)}"
+
+
+def line_of(said: str, *secrets: str) -> str:
+    """What somebody said as one short line, without these secrets in it."""
+    for secret in secrets:
+        if secret:
+            said = said.replace(secret, "(address)")
+    return " ".join(said.split())[:200]

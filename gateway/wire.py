@@ -29,6 +29,8 @@ from wsproto.events import (
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from gateway.frames import Cutter, frame
+
 # A phone that is behind by more than this is quicker served by what it asks for.
 WAITING_MOST = 256 * 1024
 RECEIVED_AT_ONCE = 16 * 1024
@@ -84,22 +86,12 @@ def understood(text: str) -> str | None:
 
 def event(name: str, data: Any) -> bytes:
     """The frame of a Socket.IO event."""
-    return _frame(b"42" + written([name, data]))
+    return frame(b"42" + written([name, data]))
 
 
 def acknowledgement(id: int, answer: Any) -> bytes:
     """The frame that acknowledges the event that came with ``id``."""
-    return _frame(b"43%d" % id + written([answer]))
-
-
-def _frame(payload: bytes) -> bytes:
-    """A text frame, whole and without a mask, as a server sends it (RFC 6455, 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return b"\x81" + bytes((size,)) + payload
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+    return frame(b"43%d" % id + written([answer]))
 
 
 class Outbox:
@@ -149,7 +141,7 @@ class Outbox:
             self._end()
         else:
             text = packet.encode()
-            self.send(_frame(text if isinstance(text, bytes) else text.encode()))
+            self.send(frame(text if isinstance(text, bytes) else text.encode()))
 
     def get(self, *_: Any, **__: Any) -> None:
         """The library's writer has nothing to write; it only learns of the end."""
@@ -230,6 +222,8 @@ class WebSocket:
         self._owner = handler.__self__  # type: ignore[attr-defined]
         self._outbox: Outbox = self._owner.queue
         self._protocol = WSConnection(ConnectionType.SERVER)
+        # One less, as the parts of a longer message are counted with one for each.
+        self._cutter = Cutter(server.max_http_buffer_size - 1)
         self._arrived: deque[Any] = deque()
         self._begun: list[str] = []
         self._size = 0
@@ -285,14 +279,19 @@ class WebSocket:
             data = self._connection.recv(RECEIVED_AT_ONCE)
         except OSError:
             data = b""
-        if data:
-            self._protocol.receive_data(data)
-            self._arrived.extend(self._protocol.events())
-        else:
+        if not data:
             self._open = False
+            return
+        self._arrived.extend(self._cutter.cut(data))
 
     def _handled(self, arrived: Any) -> str | None:
-        if isinstance(arrived, Ping):
+        if isinstance(arrived, str):
+            return self._packet(arrived)
+        if isinstance(arrived, bytes):
+            # Of a frame of another kind: what it says is the protocol's to know.
+            self._protocol.receive_data(arrived)
+            self._arrived.extendleft(reversed(list(self._protocol.events())))
+        elif isinstance(arrived, Ping):
             self._outbox.send(self._protocol.send(arrived.response()))
         elif isinstance(arrived, CloseConnection):
             # Theirs, or the protocol's own about a frame that is none.
@@ -314,6 +313,9 @@ class WebSocket:
             return None
         text = "".join(self._begun)
         self._begun, self._size = [], 0
+        return self._packet(text)
+
+    def _packet(self, text: str) -> str | None:
         packet = understood(text)
         if packet is None:
             self._leave(CloseReason.INVALID_FRAME_PAYLOAD_DATA)

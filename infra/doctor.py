@@ -82,6 +82,9 @@ def _letters(settings: Settings) -> list[Finding]:
 
 
 def _push(settings: Settings) -> Finding:
-    if settings.firebase_credentials or settings.fcm_endpoint:
-        return Finding("push", True, "configured")
+    phones, browsers = bool(settings.firebase_credentials or settings.fcm_endpoint), bool(settings.vapid_private_key)
+    if phones and browsers:
+        return Finding("push", True, "configured for phones and for browsers")
+    if phones or browsers:
+        return Finding("push", True, f"configured for {'phones' if phones else 'browsers'} alone")
     return Finding("push", settings.env != "production", "no credentials: phones that are asleep are not woken")

@@ -50,6 +50,8 @@ class Loops:
         for thread in self._threads:
             thread.join(10)
         self._worker.close()
+        for act in self._service.endings:
+            act()
 
     def trouble(self) -> dict[str, str]:
         """What does not go on now, by the name of the loop; empty when all is well."""

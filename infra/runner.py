@@ -54,6 +54,14 @@ PUSH = Part("push", "gateway")
 GATEWAY = Part("gateway", "gateway.serve")
 PARTS: tuple[Part, ...] = (*SERVICES, PUSH, GATEWAY)
 
+# What a data folder keeps, and how each is made.
+SECRETS: dict[str, Callable[[], str]] = {
+    "ALONGSIDE_SECRET": lambda: secrets.token_hex(32),
+    "ALONGSIDE_VAULT_KEY": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+    # Nearly every number of 32 bytes is a key of the curve P-256; those that are not are 1 in 2 to the 32.
+    "ALONGSIDE_VAPID_PRIVATE_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("="),
+}
+
 READY_SECONDS = 90.0
 # A group that was killed a moment ago may still be closing its store.
 FOLDER_SECONDS = 10.0
@@ -221,19 +229,16 @@ class Group:
         return environ
 
     def _secrets(self) -> dict[str, str]:
-        """Made once for a data folder, and readable by its owner alone."""
+        """Made once for a data folder, and readable by its owner alone. What an older folder lacks is added."""
         path = self._data / "secrets.json"
-        if not path.exists():
-            made = {
-                "ALONGSIDE_SECRET": secrets.token_hex(32),
-                "ALONGSIDE_VAULT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
-            }
+        kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        made = {name: kept.get(name) or make() for name, make in SECRETS.items()}
+        if made != kept:
             fresh = path.with_suffix(".new")
             fresh.touch(mode=0o600)
             fresh.write_text(json.dumps(made))
             fresh.replace(path)
-        found: dict[str, str] = json.loads(path.read_text())
-        return found
+        return made
 
     def _store_command(self) -> list[str]:
         if importlib.util.find_spec("secantus") is None:

@@ -35,6 +35,7 @@ class Service:
     Attributes:
         name: folder, database, consumer group and Blueprint.
         api: the Blueprint whose routes are served under ``/v1``.
+        endings: what is still to be done when it stops, after its last event was heard.
         store, grants, people, vault, settings: there once it is open.
     """
 
@@ -54,6 +55,7 @@ class Service:
         self.api = Blueprint(name, home)
         self.aggregates: tuple[type[Aggregate], ...] = ()
         self.preparations: list[Callable[[Store], None]] = []
+        self.endings: list[Callable[[], None]] = []
         self.on(GrantGiven, GrantEnded)(lambda event: self.grants.keep(event))
         self.on(PersonJoined)(lambda event: self.people.keep(event))
 

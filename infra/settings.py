@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -39,6 +40,8 @@ class Settings:
         firebase_project: the Firebase project whose sign-ins are taken.
         firebase_emulator: ``host:port`` of an Auth emulator, whose tokens nobody signs.
         fcm_endpoint: base URL of a stand-in for FCM.
+        vapid_private_key: what Web Push is signed with, 32 bytes in base64url, or None: no push to browsers.
+        vapid_contact: ``mailto:`` or ``https:`` address of whoever answers for what is pushed.
         rate_limits: whether too many requests are refused.
         proxies: how many proxies in front of the gateway are ours, so that the caller's address is believed from them.
         alert_seconds: by band, how long an alert waits for a human before the next one is asked.
@@ -60,6 +63,8 @@ class Settings:
     firebase_project: str | None
     firebase_emulator: str | None
     fcm_endpoint: str | None
+    vapid_private_key: str | None
+    vapid_contact: str
     rate_limits: bool
     proxies: int
     alert_seconds: Mapping[str, int]
@@ -89,6 +94,10 @@ def read_settings() -> Settings:
         firebase_project=env.str("FIREBASE_PROJECT", None) or None,
         firebase_emulator=env.str("FIREBASE_EMULATOR", None) or None,
         fcm_endpoint=env.str("FCM_ENDPOINT", None) or None,
+        vapid_private_key=env.str("VAPID_PRIVATE_KEY", "", validate=_is_vapid_key) or None,
+        vapid_contact=_contact(
+            env.str("VAPID_CONTACT", "", validate=_is_contact), env.str("PUBLIC_URL", "http://127.0.0.1:8000")
+        ),
         rate_limits=env.str("RATE_LIMITS", "on", validate=OneOf(("on", "off"))) == "on",
         proxies=env.int("PROXIES", 0, validate=Range(min=0, max=5)),
         alert_seconds={
@@ -155,6 +164,24 @@ def _is_key(value: str) -> None:
 def _key(value: str | None) -> bytes:
     # A value that was found wrong above arrives here as None: environs reports all mistakes at the end.
     return base64.b64decode(value) if isinstance(value, str) else b""
+
+
+def _is_vapid_key(value: str) -> None:
+    if value and not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", value):
+        raise ValidationError("needs 32 bytes in base64url: `openssl rand -base64 32 | tr '+/' '-_' | tr -d '='`")
+
+
+def _is_contact(value: str) -> None:
+    if value and not re.fullmatch(r"mailto:[^@\s]+@[^@\s]+|https://\S+", value):
+        raise ValidationError("must be mailto: and an address, or start with https://")
+
+
+def _contact(contact: str | None, public_url: str | None) -> str:
+    """Where nobody was named: the place itself, which a push service takes only where it has https."""
+    if contact:
+        return contact
+    parts = urlsplit(public_url or "")
+    return f"https://{parts.hostname}" if parts.scheme == "https" else f"mailto:operator@{parts.hostname}"
 
 
 def _is_address(value: str) -> None:

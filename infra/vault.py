@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
 from cryptography.exceptions import InvalidTag
@@ -94,32 +96,45 @@ class Vault:
         with self._lock:
             self._recent.pop(person_id, None)
 
+    def fetch(self, person_ids: Iterable[str]) -> None:
+        """Read the keys of several people at once, before each is needed. Who has none, or no more, is left out."""
+        with self._lock:
+            missing = [person_id for person_id in set(person_ids) if person_id not in self._recent]
+        for kept in self._keys.find({"_id": {"$in": missing}, "wrapped": {"$ne": None}}) if missing else ():
+            # A key that cannot be unwrapped is the trouble of whoever asks for it.
+            with suppress(Tampered):
+                self._remember(kept["_id"], self._unwrapped(kept))
+
     def _key(self, person_id: str) -> AESGCM:
         with self._lock:
             if (key := self._recent.get(person_id)) is not None:
                 self._recent.move_to_end(person_id)
                 return key
-        key = self._stored_key(person_id)
+        key = self._unwrapped(self._keys.find_one({"_id": person_id}) or self._new_key(person_id))
+        self._remember(person_id, key)
+        return key
+
+    def _remember(self, person_id: str, key: AESGCM) -> None:
         with self._lock:
             self._recent[person_id] = key
             if len(self._recent) > _KEYS_IN_MEMORY:
                 self._recent.popitem(last=False)
-        return key
 
-    def _stored_key(self, person_id: str) -> AESGCM:
-        place = f"{self._service}/{person_id}".encode()
-        kept = self._keys.find_one({"_id": person_id}) or self._new_key(person_id, place)
-        wrapped = kept["wrapped"]
+    def _unwrapped(self, kept: Raw) -> AESGCM:
+        person_id, wrapped = kept["_id"], kept["wrapped"]
         if wrapped is None:
             raise Erased(person_id)
         try:
-            return AESGCM(self._master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], place))
+            return AESGCM(self._master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], self._place(person_id)))
         except InvalidTag as error:
             raise Tampered(f"the key of {person_id} was not wrapped with this ALONGSIDE_VAULT_KEY") from error
 
-    def _new_key(self, person_id: str, place: bytes) -> Raw:
+    def _place(self, person_id: str) -> bytes:
+        return f"{self._service}/{person_id}".encode()
+
+    def _new_key(self, person_id: str) -> Raw:
         nonce = os.urandom(_NONCE)
-        wrapped = nonce + self._master.encrypt(nonce, AESGCM.generate_key(256), place)
+        wrapped = nonce + self._master.encrypt(nonce, AESGCM.generate_key(256), self._place(person_id))
         fresh: Raw = {"_id": person_id, "wrapped": wrapped, "made_at": now()}
         try:
             self._keys.insert_one(fresh)

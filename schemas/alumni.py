@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from schemas.base import Event, Hint, Shape
-from schemas.fields import Count, Id, Line, Moment, Text
+from schemas.fields import Count, Id, Line, Moment, Text, Version
 
 
 class NetworkFounded(Event):
@@ -46,13 +46,31 @@ class NoticePosted(Event):
 
 
 class NoticeAddressed(Event):
-    """One share of the members is told of a notice; a large network takes several."""
+    """One share of the members is told of a notice. Written before shares had numbers, and still read."""
 
     topic: ClassVar[str] = "alumni"
     key: ClassVar[str] = "notice_id"
     hint: ClassVar[Hint | None] = Hint("notice", ("network_id", "notice_id"), None, "notice")
     network_id: Id
     notice_id: Id
+    tell: list[Id]
+
+
+class NoticeShareAddressed(Event):
+    """One share of the members is told of a notice; a large network takes several.
+
+    Shares need no order among themselves, so each has a key of its own, and several push workers take part. ``share``
+    counts from 1, and ``last`` is true for the last one.
+    """
+
+    topic: ClassVar[str] = "alumni"
+    key: ClassVar[str] = "share_id"
+    hint: ClassVar[Hint | None] = Hint("notice", ("network_id", "notice_id"), None, "notice")
+    network_id: Id
+    notice_id: Id
+    share_id: Id
+    share: Version
+    last: bool
     tell: list[Id]
 
 

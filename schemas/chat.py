@@ -293,30 +293,77 @@ class DutyAsk(Shape):
     on: bool
 
 
+DeviceKind = Literal["fcm", "webpush"]
+DeviceLanguage = Literal["en", "es"]
+
+
 class NewDevice(Shape):
-    kind: Literal["fcm", "webpush"]
+    """``value`` is the registration token of FCM, or the JSON of a browser's ``PushSubscription``.
+
+    Until ``do_not_disturb_until``, and in the quiet hours, everything but an alert waits.
+    """
+
+    kind: DeviceKind
     value: Secret
     timezone: Zone = "UTC"
     quiet_hours: QuietHours | None = None
+    do_not_disturb_until: Moment | None = None
+    language: DeviceLanguage = "en"
 
 
 class DeviceOut(Shape):
     id: Id
-    kind: Literal["fcm", "webpush"]
+    kind: DeviceKind
     timezone: Zone
     quiet_hours: QuietHours | None
+    do_not_disturb_until: Moment | None
+    language: DeviceLanguage
+    seen_at: Moment
+
+
+class PushKey(Shape):
+    """What a browser subscribes with (``applicationServerKey``), in base64url."""
+
+    key: Line
+
+
+DeliveryState = Literal["made", "sent", "failed", "opened", "needless"]
 
 
 class DeliveryOut(Shape):
+    """``made`` and not yet sent; ``needless``: the person had it by another way before it was sent, and ``why`` says
+    which; ``opened`` by the person."""
+
     id: Id
     device_id: Id
     kind: PushKind
     ref: Id
-    state: Literal["made", "sent", "failed"]
+    state: DeliveryState
     why: Line | None
     at: Moment
+    opened_at: Moment | None
 
 
 class DeliveryPage(Shape):
     items: list[DeliveryOut]
     next: str | None
+
+
+class NoticeProgress(Shape):
+    """How far a notice has come: counts, and nobody's name.
+
+    Attributes:
+        addressed: whether everybody whom it is to tell is known by now; ``people`` still grows until then.
+        people: whom it is to tell.
+        devices: how many devices of theirs are pushed to, so far; those that are connected are told by their socket.
+        made, sent, failed, opened, needless: the devices by the state of their delivery.
+    """
+
+    addressed: bool
+    people: Count
+    devices: Count
+    made: Count
+    sent: Count
+    failed: Count
+    opened: Count
+    needless: Count

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import SHUT_RDWR, socket
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
@@ -24,7 +24,10 @@ SEND = re.compile(r"/v1/projects/[^/]+/messages:send")
 
 
 class Answer(NamedTuple):
-    """What a request is answered: a status, a body and more headers. Status 0 hangs up without a word."""
+    """What a request is answered: a status, a body and more headers.
+
+    Status 0 hangs up without a word, and -1 says nothing at all until the stand-in ends.
+    """
 
     status: int
     body: bytes
@@ -51,6 +54,7 @@ SENDER_ID_MISMATCH = failure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH")
 INVALID = failure(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT")
 UNAVAILABLE = failure(503, "UNAVAILABLE", "UNAVAILABLE")
 HANG_UP = Answer(0, b"")
+SILENCE = Answer(-1, b"")
 
 
 def too_many(retry_after: str | None = None) -> Answer:
@@ -66,6 +70,7 @@ class Fcm:
         paths, bodies: of each request, raw, in the order of arrival.
         authorizations: the ``Authorization`` header of each request, or None.
         elsewhere: what any path is answered that is not FCM's.
+        ended: set when it is over, for whoever is kept waiting.
     """
 
     def __init__(self, url: str, heard: Callable[[bytes], object]) -> None:
@@ -78,6 +83,7 @@ class Fcm:
         self._usual = sent()
         self._special: dict[str, Answer] = {}
         self._one_at_a_time = Lock()
+        self.ended = Event()
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -113,8 +119,10 @@ def _handler(fcm: Fcm) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:  # noqa: N802
             body = self.rfile.read(int(self.headers["Content-Length"]))
             answer = fcm.take(self.path, body, self.headers["Authorization"])
-            if answer.status == 0:
+            if answer.status <= 0:
                 self.close_connection = True
+                if answer is SILENCE:
+                    fcm.ended.wait(60)
                 return
             self.send_response(answer.status)
             for name, value in {"Content-Type": "application/json", **answer.headers}.items():
@@ -165,6 +173,7 @@ def fcm_standin(port: int = 0, heard: Callable[[bytes], object] = lambda _: None
         try:
             yield fcm
         finally:
+            fcm.ended.set()
             server.shutdown()
             thread.join()
 

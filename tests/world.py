@@ -57,6 +57,8 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "firebase_project": None,
         "firebase_emulator": None,
         "fcm_endpoint": None,
+        "vapid_private_key": None,
+        "vapid_contact": "mailto:operator@example.org",
         "rate_limits": False,
         "proxies": 0,
         "alert_seconds": {"urgent": 300, "high": 1800},

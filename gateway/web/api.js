@@ -97,7 +97,7 @@ async function call(method, path, body, bearer = token(), tag = null) {
   throw answer.status >= 500 ? new Away(content) : new Refused(answer.status, content);
 }
 
-async function ask(method, path, body, tag = null) {
+export async function ask(method, path, body, tag = null) {
   const before = token();
   try {
     return await call(method, path, body, token(), tag);

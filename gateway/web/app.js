@@ -4,6 +4,7 @@ import { Away, forgetNames, getOpen, me, nameOf, onSignedOut, Refused, signIn, s
 import { clientView } from "./client.js";
 import { coachView } from "./coach.js";
 import { announce, find, make, numbers, show } from "./page.js";
+import { endPush, offerPush } from "./push.js";
 import { Socket } from "./socket.js";
 
 const ELSEWHERE = "https://www.wikipedia.org/";
@@ -79,7 +80,20 @@ function begin() {
   } else {
     show(make("p", { class: "card" }, "You are signed in. This page is for clients, coaches and supervisors."));
   }
+  offerPush((subscribe) => me()?.id === id && find("main").append(callMe(subscribe))).catch(() => {});
   find("main").focus({ preventScroll: true });
+}
+
+function callMe(subscribe) {
+  const wanted = make("button", { type: "button", class: "quiet" }, "Tell me when something is new");
+  wanted.addEventListener("click", async () => {
+    wanted.disabled = true;
+    const done = await subscribe().catch(() => false);
+    announce(done ? "You will be told, in neutral words." : "This browser does not let us tell you.");
+    if (done) wanted.remove();
+    else wanted.disabled = false;
+  });
+  return wanted;
 }
 
 function close() {
@@ -90,6 +104,7 @@ function close() {
 
 async function end() {
   close();
+  await endPush();
   try {
     await signOut();
     showSignIn("");

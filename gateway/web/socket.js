@@ -1,6 +1,7 @@
 // A small Socket.IO client (protocol 5 over Engine.IO 4), WebSocket only: acknowledgements, and it comes back by itself.
 
 import { renew, token } from "./api.js";
+import { device } from "./push.js";
 
 const SHORTEST = 250;
 const LONGEST = 8000;
@@ -68,7 +69,7 @@ export class Socket extends EventTarget {
         const { pingInterval, pingTimeout } = JSON.parse(packet.slice(1));
         this.patience = pingInterval + pingTimeout;
         this.#listen(web);
-        web.send(`40${JSON.stringify({ token: token() })}`);
+        web.send(`40${JSON.stringify({ token: token(), device: device() })}`);
         break;
       }
       case "2":

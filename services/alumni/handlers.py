@@ -11,6 +11,12 @@ from services.alumni.model import Notice, next_share
 def address_the_members(event: NoticePosted) -> None:
     """Heard twice, or again after a crash, it goes on behind the last share and tells nobody twice."""
     notice = Notice.load(event.notice_id)
-    while notice is not None and (share := next_share(notice)):
-        notice.address(share)
-        notice.commit()
+    if notice is None:
+        return
+    last = False
+    while not last:
+        share, last = next_share(notice)
+        # A network in which nobody is has one share with nobody in it, so that its end is known too.
+        if share or not notice.shares:
+            notice.address(share, last)
+            notice.commit()

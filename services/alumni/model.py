@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mongoengine import BinaryField, BooleanField, DateTimeField, StringField
+from mongoengine import BinaryField, BooleanField, DateTimeField, IntField, StringField
 
 from infra.ids import derived_id
 from infra.store import Aggregate
-from schemas.alumni import MemberJoined, MemberLeft, NetworkFounded, NoticeAddressed, NoticePosted
+from schemas.alumni import MemberJoined, MemberLeft, NetworkFounded, NoticePosted, NoticeShareAddressed
 from schemas.base import now
 from services.alumni import service
 
@@ -77,8 +77,10 @@ class Notice(Aggregate):
     body = BinaryField(required=True)
     at = DateTimeField(required=True)
     fingerprint = StringField(required=True)
-    # The last member that a share has reached; addressing goes on behind it after a crash.
+    # The last member that a share has reached, and how many shares there were; addressing goes on behind them after a
+    # crash.
     addressed_to = StringField(default="")
+    shares = IntField(default=0)
 
     def post(self, title: str, body: str) -> None:
         """Put it up; call once, before the first commit."""
@@ -87,10 +89,19 @@ class Notice(Aggregate):
         self.body = service.vault.seal(self.by, f"notices/{self.id}/body", body)
         self.record(NoticePosted, network_id=self.network_id, notice_id=self.id, by=self.by)
 
-    def address(self, share: list[str]) -> None:
+    def address(self, share: list[str], last: bool) -> None:
         """Tell the next share of the members, and remember how far that came."""
-        self.addressed_to = share[-1]
-        self.record(NoticeAddressed, network_id=self.network_id, notice_id=self.id, tell=share)
+        self.addressed_to = share[-1] if share else ""
+        self.shares += 1
+        self.record(
+            NoticeShareAddressed,
+            network_id=self.network_id,
+            notice_id=self.id,
+            tell=share,
+            share_id=derived_id(self.id, str(self.shares), "share"),
+            share=self.shares,
+            last=last,
+        )
 
     def words(self) -> dict[str, str]:
         """Title and body. Raises ``Erased``."""
@@ -100,11 +111,12 @@ class Notice(Aggregate):
         }
 
 
-def next_share(notice: Notice) -> list[str]:
-    """The members behind the last one addressed, in the order of their ids."""
+def next_share(notice: Notice) -> tuple[list[str], bool]:
+    """The members behind the last one addressed, in the order of their ids, and whether these are the last."""
     where = {"network_id": notice.network_id, "member": True, "person_id": {"$gt": notice.addressed_to}}
-    found = Membership.raw().find(where, {"person_id": 1}).sort("person_id", 1).limit(SHARE)
-    return [membership["person_id"] for membership in found]
+    found = Membership.raw().find(where, {"person_id": 1}).sort("person_id", 1).limit(SHARE + 1)
+    people = [membership["person_id"] for membership in found]
+    return people[:SHARE], len(people) <= SHARE
 
 
 service.aggregates = (Network, Membership, Notice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 
 from infra.access import Tokens
 from tests.app import Answer, App, Phone, a_check_in, a_device, a_rough_day, new_id, until
+from tests.webpush import Browser
 
 LIMIT = 64 * 1024
 MESSAGE = {"client_message_id": "m", "text": "hello"}
@@ -313,11 +315,13 @@ class Scene:
 def scene(the_app: App) -> Iterator[Scene]:
     client, coach = the_app.pair()
     goal, network = new_id(), new_id()
+    assert coach.put("/v1/devices/pocket", a_device()).status == 200
     assert client.post("/v1/goals", {"id": goal, "text": "walk"}).status == 201
     assert client.post("/v1/check-ins", a_rough_day()).status == 201
     organiser = the_app.enrol("organiser")
     assert organiser.post("/v1/networks", {"id": network, "name": "River"}).status == 201
     alert = until(lambda: coach.get("/v1/alerts").body["items"], "the alert")[0]["id"]
+    delivery = until(lambda: coach.get("/v1/deliveries").body["items"], "the delivery of the alert")[0]["id"]
     conversation = the_app.talk(client, coach)
     client.post(f"/v1/conversations/{conversation}/messages", MESSAGE)
     ids = {
@@ -329,10 +333,22 @@ def scene(the_app: App) -> Iterator[Scene]:
         "network_id": network,
         "assignment_id": the_app.assign(client, coach),
         "device_id": "pocket",
+        "notice_id": a_notice(organiser, network),
+        "delivery_id": delivery,
         "seq": "1",
     }
     yield Scene(client, coach, ids)
     the_app.hang_up()
+
+
+def a_notice(organiser: Phone, network: str) -> str:
+    """A notice of which the gateway knows how far it has come."""
+    id = new_id()
+    notice = {"id": id, "title": "Picnic", "body": "Saturday at the river."}
+    assert organiser.post(f"/v1/networks/{network}/notices", notice).status == 201
+    place = f"/v1/networks/{network}/notices/{id}/progress"
+    until(lambda: organiser.get(place).status == 200, "the notice is known")
+    return id
 
 
 BODIES: dict[str, Any] = {
@@ -452,6 +468,62 @@ def test_a_device_belongs_to_whoever_signed_in_on_it_last(app: App) -> None:
         {"quiet_hours": {"start": "25:00", "end": "07:00"}},
     ):
         assert_problem(second.put("/v1/devices/pocket", {**device, **wrong}), 422)
+
+
+def test_a_device_answers_what_was_asked_of_it_and_when_it_was_seen(app: App) -> None:
+    person = app.enrol("client")
+    device = a_device(
+        language="es", do_not_disturb_until="2026-01-31T09:30:00+01:00", quiet_hours={"start": "22:00", "end": "07:00"}
+    )
+    answer = person.put("/v1/devices/pocket", device)
+    seen = answer.body.pop("seen_at")
+    assert seen.endswith("Z")
+    assert answer.body == {
+        "id": "pocket",
+        "kind": "fcm",
+        "timezone": "Europe/London",
+        "quiet_hours": {"start": "22:00", "end": "07:00"},
+        "do_not_disturb_until": "2026-01-31T08:30:00.000Z",
+        "language": "es",
+    }
+    again = person.put("/v1/devices/pocket", a_device())
+    assert (again.body["do_not_disturb_until"], again.body["language"]) == (None, "en")
+    assert again.body["seen_at"] > seen
+    for field, wrong in (("language", "de"), ("do_not_disturb_until", "tomorrow"), ("do_not_disturb_until", 7)):
+        refused = person.put("/v1/devices/pocket", a_device(**{field: wrong}))
+        assert_problem(refused, 422)
+        assert list(refused.body["errors"]) == [field]
+
+
+def test_a_browser_subscribes_with_the_public_key_and_what_is_wrong_with_it_is_named(app: App) -> None:
+    person = app.enrol("client")
+    key = app.stranger().get("/v1/push/key").body["key"]
+    assert len(base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))) == 65
+    browser = Browser("https://push.example.org/send/abc")
+    good = {"kind": "webpush", "value": browser.value, "timezone": "UTC"}
+    assert person.put("/v1/devices/desk", good).status == 200
+    for field, value in (
+        ("value", "a token"),
+        ("value.endpoint", browser.subscription(endpoint="https://10.0.0.1/inside")),
+        ("value.endpoint", browser.subscription(endpoint="http://push.example.org/a")),
+        ("value.keys.p256dh", browser.subscription(keys={"p256dh": "x"})),
+        ("value.keys.auth", browser.subscription(keys={"auth": "x"})),
+    ):
+        refused = person.put("/v1/devices/desk", {**good, "value": value})
+        assert_problem(refused, 422)
+        assert list(refused.body["errors"]) == [field]
+
+
+def test_a_delivery_is_opened_by_its_owner_alone(scene: Scene) -> None:
+    path = f"/v1/deliveries/{scene.ids['delivery_id']}/opened"
+    assert_problem(scene.client.post(path), 404)
+    assert_problem(scene.coach.post(f"/v1/deliveries/{new_id()}/opened"), 404)
+    opened = scene.coach.post(path)
+    assert (opened.status, opened.body["state"]) == (200, "opened")
+    assert opened.body["opened_at"].endswith("Z")
+    assert scene.coach.post(path).body == opened.body
+    (shown,) = [d for d in scene.coach.get("/v1/deliveries").body["items"] if d["id"] == scene.ids["delivery_id"]]
+    assert shown == opened.body
 
 
 def first_line(app: App, request: bytes) -> bytes:

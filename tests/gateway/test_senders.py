@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.senders import (
+    ByKind,
     FcmSender,
     Kind,
-    NoSender,
     Outcome,
     Push,
     RecordingSender,
@@ -42,6 +43,7 @@ from tests.fcm import (
     service_account,
     too_many,
 )
+from tests.world import settings_for
 
 KINDS: tuple[Kind, ...] = ("message", "alert", "session", "goal", "notice", "event")
 PUSH = Push("message", "conversation-1", 3, "en", "conversation-1")
@@ -84,19 +86,14 @@ def strings_of(value: Any) -> list[str]:
 
 
 def test_a_push_that_fcm_takes_is_sent(fcm: Fcm, sender: FcmSender) -> None:
-    assert sender.send(PUSH, [PHONE]) == [Outcome("phone", "sent")]
+    assert sender.send(PUSH, PHONE) == Outcome("phone", "sent")
     assert fcm.paths == ["/v1/projects/demo-alongside/messages:send"]
-
-
-def test_a_push_to_nobody_is_no_outcome(fcm: Fcm, sender: FcmSender) -> None:
-    assert sender.send(PUSH, []) == []
-    assert fcm.bodies == []
 
 
 @pytest.mark.parametrize("answer", [UNREGISTERED, SENDER_ID_MISMATCH], ids=["unregistered", "of another sender"])
 def test_an_address_that_fcm_no_longer_knows_is_ended(fcm: Fcm, sender: FcmSender, answer: Answer) -> None:
     fcm.answer(answer)
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert outcome.state == "gone"
     assert outcome.why
 
@@ -113,6 +110,10 @@ def test_an_address_that_fcm_no_longer_knows_is_ended(fcm: Fcm, sender: FcmSende
         Answer(408, b""),
         too_many(),
         HANG_UP,
+        failure(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
+        failure(403, "PERMISSION_DENIED"),
+        failure(404, "NOT_FOUND"),
+        Answer(404, b"<html>No such page</html>"),
         Answer(200, b"<html>Sign in to this network</html>"),
         Answer(200, b"[]"),
         Answer(200, b"{}"),
@@ -121,7 +122,7 @@ def test_an_address_that_fcm_no_longer_knows_is_ended(fcm: Fcm, sender: FcmSende
 )
 def test_trouble_that_may_pass_is_tried_again_later(fcm: Fcm, sender: FcmSender, answer: Answer) -> None:
     fcm.answer(answer)
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert outcome.state == "later"
     assert outcome.why
 
@@ -130,17 +131,13 @@ def test_trouble_that_may_pass_is_tried_again_later(fcm: Fcm, sender: FcmSender,
     "answer",
     [
         INVALID,
-        failure(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
-        failure(403, "PERMISSION_DENIED"),
-        failure(404, "NOT_FOUND"),
-        Answer(404, b"<html>No such page</html>"),
         Answer(413, b""),
     ],
     ids=lambda answer: f"{answer.status} {answer.body[:24]!r}",
 )
 def test_what_can_never_work_is_refused_and_its_address_kept(fcm: Fcm, sender: FcmSender, answer: Answer) -> None:
     fcm.answer(answer)
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert outcome.state == "refused"
     assert outcome.why
 
@@ -148,8 +145,8 @@ def test_what_can_never_work_is_refused_and_its_address_kept(fcm: Fcm, sender: F
 def test_a_stand_in_that_is_not_there_is_tried_again_later() -> None:
     with fcm_standin() as fcm:
         sender = FcmSender(None, fcm.url, None)
-        assert sender.send(PUSH, [PHONE]) == [Outcome("phone", "sent")]
-    [outcome] = sender.send(PUSH, [PHONE])
+        assert sender.send(PUSH, PHONE) == Outcome("phone", "sent")
+    outcome = sender.send(PUSH, PHONE)
     assert outcome.state == "later"
     sender.close()
 
@@ -157,9 +154,9 @@ def test_a_stand_in_that_is_not_there_is_tried_again_later() -> None:
 def test_a_sender_survives_that_the_other_side_was_restarted() -> None:
     with fcm_standin() as fcm:
         sender = FcmSender(None, fcm.url, None)
-        sender.send(PUSH, [PHONE])
+        sender.send(PUSH, PHONE)
     with fcm_standin(port=int(fcm.url.rsplit(":", 1)[1])):
-        assert sender.send(PUSH, [PHONE]) == [Outcome("phone", "sent")]
+        assert sender.send(PUSH, PHONE) == Outcome("phone", "sent")
     sender.close()
 
 
@@ -178,13 +175,13 @@ def test_a_rate_that_is_too_high_says_how_long_to_wait(
     fcm: Fcm, sender: FcmSender, asked: str | None, pause: float
 ) -> None:
     fcm.answer(too_many(asked))
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert (outcome.state, outcome.retry_after) == ("later", pause)
 
 
 def test_a_wait_until_a_date_is_told_in_seconds(fcm: Fcm, sender: FcmSender) -> None:
     fcm.answer(too_many(format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)))
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert outcome.retry_after is not None
     assert 3600 < outcome.retry_after <= 7200
 
@@ -192,53 +189,40 @@ def test_a_wait_until_a_date_is_told_in_seconds(fcm: Fcm, sender: FcmSender) -> 
 def test_no_request_is_repeated_or_slept_upon_inside_a_send(fcm: Fcm, sender: FcmSender) -> None:
     # A wait of an hour that firebase-admin or urllib3 kept by themselves would run into this test's time limit.
     fcm.answer(failure(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="3600"))
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert (outcome.state, outcome.retry_after) == ("later", 3600.0)
     assert len(fcm.bodies) == 1
 
 
-def test_the_outcomes_keep_the_order_of_the_targets(fcm: Fcm, sender: FcmSender) -> None:
+def test_many_threads_send_at_once_and_each_hears_of_its_own_push(fcm: Fcm, sender: FcmSender) -> None:
     answers = {"sent": sent(), "gone": UNREGISTERED, "later": UNAVAILABLE, "refused": INVALID}
     states = [list(answers)[number % 4] for number in range(120)]
     targets = [Target(f"device-{n}", "fcm", f"address-{n}") for n in range(len(states))]
     for target, state in zip(targets, states, strict=True):
         fcm.answer(answers[state], target.value)
-    outcomes = sender.send(PUSH, targets)
+    with ThreadPoolExecutor(30) as threads:
+        outcomes = list(threads.map(lambda target: sender.send(PUSH, target), targets))
     assert [outcome.device_id for outcome in outcomes] == [target.device_id for target in targets]
     assert [outcome.state for outcome in outcomes] == states
 
 
-def test_one_garbled_answer_leaves_the_devices_beside_it_as_they_were(fcm: Fcm, sender: FcmSender) -> None:
-    fcm.answer(Answer(502, b'{"error": "bad gateway"}'), "b")
-    outcomes = sender.send(PUSH, [Target(name, "fcm", name) for name in "abc"])
-    assert [outcome.state for outcome in outcomes] == ["sent", "later", "sent"]
-    assert len(fcm.bodies) == 3
-
-
 def test_why_is_short_and_never_holds_the_address(fcm: Fcm, sender: FcmSender) -> None:
     fcm.answer(Answer(400, b"no such device: " + PHONE.value.encode() + b"\n" * 9 + b"x" * 9000))
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert outcome.why is not None
     assert PHONE.value not in outcome.why
     assert "\n" not in outcome.why
     assert len(outcome.why) < 300
 
 
-def test_an_empty_address_is_refused_alone(fcm: Fcm, sender: FcmSender) -> None:
-    outcomes = sender.send(PUSH, [Target("nowhere", "fcm", ""), PHONE])
-    assert [outcome.state for outcome in outcomes] == ["refused", "sent"]
-    assert len(fcm.bodies) == 1
-
-
-def test_a_browser_is_refused_until_web_push_is_configured(fcm: Fcm, sender: FcmSender) -> None:
-    outcomes = sender.send(PUSH, [Target("browser", "webpush", "{}"), PHONE])
-    assert outcomes == [Outcome("browser", "refused", "webpush is not configured"), Outcome("phone", "sent")]
-    assert len(fcm.bodies) == 1
+def test_an_empty_address_is_refused_without_a_request(fcm: Fcm, sender: FcmSender) -> None:
+    assert sender.send(PUSH, Target("nowhere", "fcm", "")).state == "refused"
+    assert fcm.bodies == []
 
 
 def test_an_installation_id_and_an_older_token_each_go_in_their_own_field(fcm: Fcm, sender: FcmSender) -> None:
-    sender.send(PUSH, [PHONE])
-    sender.send(PUSH, [Target("older", "fcm", "fake-installation-id:fake-token")])
+    sender.send(PUSH, PHONE)
+    sender.send(PUSH, Target("older", "fcm", "fake-installation-id:fake-token"))
     assert [(message.get("fid"), message.get("token")) for message in fcm.messages] == [
         ("fake-installation-id", None),
         (None, "fake-installation-id:fake-token"),
@@ -247,13 +231,13 @@ def test_an_installation_id_and_an_older_token_each_go_in_their_own_field(fcm: F
 
 def test_a_stand_in_never_sees_the_credential(fcm: Fcm, tmp_path: Path) -> None:
     sender = FcmSender(service_account(tmp_path, NOWHERE), fcm.url, None)
-    assert sender.send(PUSH, [PHONE]) == [Outcome("phone", "sent")]
+    assert sender.send(PUSH, PHONE) == Outcome("phone", "sent")
     assert fcm.authorizations == [None]
     sender.close()
 
 
 def test_a_phone_is_woken_and_shows_a_later_push_over_the_earlier(fcm: Fcm, sender: FcmSender) -> None:
-    sender.send(PUSH, [PHONE])
+    sender.send(PUSH, PHONE)
     [message] = fcm.messages
     assert message["android"]["priority"] == "high"
     assert message["android"]["ttl"] == "86400s"
@@ -266,7 +250,7 @@ def test_a_phone_is_woken_and_shows_a_later_push_over_the_earlier(fcm: Fcm, send
 
 
 def test_a_push_that_replaces_nothing_names_no_key(fcm: Fcm, sender: FcmSender) -> None:
-    sender.send(PUSH._replace(collapse=None), [PHONE])
+    sender.send(PUSH._replace(collapse=None), PHONE)
     [message] = fcm.messages
     assert "collapse_key" not in message["android"]
     assert "tag" not in message["android"]["notification"]
@@ -304,7 +288,7 @@ def test_nothing_but_the_four_fields_and_a_neutral_phrase_leaves(
     fcm: Fcm, sender: FcmSender, kind: Kind, ref: str, badge: int, language: str
 ) -> None:
     push = Push(kind, ref, badge, language, "group-1")
-    assert sender.send(push, [PHONE]) == [Outcome("phone", "sent")]
+    assert sender.send(push, PHONE) == Outcome("phone", "sent")
     message = json.loads(fcm.bodies[-1])["message"]
     expiry = message["apns"]["headers"]["apns-expiration"]
     assert expiry.isdecimal()
@@ -340,45 +324,49 @@ def test_the_payload_is_the_contracts_four_fields_as_strings() -> None:
     assert payload(Push("goal", "g-1", 0)) == {"v": "1", "kind": "goal", "ref": "g-1", "badge": "0"}
 
 
+def opened(**settings: Any) -> Sender:
+    return open_sender(settings_for("mongodb://127.0.0.1:9/", "sqlite:///nowhere", **settings))
+
+
 def test_without_settings_every_push_is_refused_aloud() -> None:
-    sender = open_sender()
-    assert isinstance(sender, NoSender)
-    assert sender.send(PUSH, [PHONE]) == [Outcome("phone", "refused", "push is not configured")]
+    sender = opened()
+    assert sender.send(PUSH, PHONE) == Outcome("phone", "refused", "push is not configured")
+    browser = Target("browser", "webpush", "{}")
+    assert sender.send(PUSH, browser) == Outcome("browser", "refused", "web push is not configured")
 
 
 def test_an_endpoint_alone_is_enough_to_send(fcm: Fcm) -> None:
-    sender = open_sender(endpoint=fcm.url + "/")
-    assert isinstance(sender, FcmSender)
-    assert sender.send(PUSH, [PHONE]) == [Outcome("phone", "sent")]
+    sender = opened(fcm_endpoint=fcm.url + "/")
+    assert sender.send(PUSH, PHONE) == Outcome("phone", "sent")
     assert fcm.paths == ["/v1/projects/demo-alongside/messages:send"]
     sender.close()
 
 
 def test_a_project_that_a_setting_names_is_the_one_in_the_path(fcm: Fcm) -> None:
     sender = FcmSender(None, fcm.url, "our-project")
-    sender.send(PUSH, [PHONE])
+    sender.send(PUSH, PHONE)
     assert fcm.paths == ["/v1/projects/our-project/messages:send"]
     sender.close()
 
 
 def test_a_credential_that_is_not_there_fails_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere.json"):
-        open_sender(str(tmp_path / "nowhere.json"))
+        opened(firebase_credentials=str(tmp_path / "nowhere.json"))
 
 
 def test_a_credential_whose_token_cannot_be_had_now_is_tried_again_later(tmp_path: Path) -> None:
     sender = FcmSender(service_account(tmp_path, NOWHERE), None, None)
-    [outcome] = sender.send(PUSH, [PHONE])
+    outcome = sender.send(PUSH, PHONE)
     assert outcome.state == "later"
     sender.close()
 
 
-def test_a_credential_that_google_takes_no_more_is_refused(tmp_path: Path) -> None:
+def test_a_credential_that_google_takes_no_more_can_be_mended_within_the_day(tmp_path: Path) -> None:
     with fcm_standin() as google:
         google.elsewhere = Answer(400, b'{"error": "invalid_grant", "error_description": "Invalid JWT."}')
         sender = FcmSender(service_account(tmp_path, f"{google.url}/token"), None, None)
-        [outcome] = sender.send(PUSH, [PHONE])
-        assert outcome.state == "refused"
+        outcome = sender.send(PUSH, PHONE)
+        assert (outcome.state, outcome.retry_after) == ("later", 300.0)
         assert outcome.why is not None
         assert "invalid_grant" in outcome.why
         sender.close()
@@ -401,25 +389,19 @@ def test_importing_the_senders_does_not_import_firebase() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def recording() -> Sender:
-    return RecordingSender()
-
-
-def no_sender() -> Sender:
-    return NoSender()
-
-
-@pytest.mark.parametrize("make", [recording, no_sender])
-def test_every_sender_answers_each_target_in_order(make: Callable[[], Sender]) -> None:
-    targets = [PHONE, Target("tablet", "fcm", "b"), Target("browser", "webpush", "c")]
-    outcomes = make().send(PUSH, targets)
-    assert [outcome.device_id for outcome in outcomes] == ["phone", "tablet", "browser"]
-    assert make().send(PUSH, []) == []
+def test_the_sender_is_the_one_for_the_kind_of_the_device() -> None:
+    phones, browsers = RecordingSender(), RecordingSender()
+    sender = ByKind({"fcm": phones, "webpush": browsers})
+    browser = Target("browser", "webpush", "{}")
+    sender.send(PUSH, browser)
+    sender.send(PUSH, PHONE)
+    assert (phones.sent, browsers.sent) == ([(PUSH, PHONE)], [(PUSH, browser)])
 
 
 def test_the_recording_sender_keeps_what_was_sent_and_answers_what_it_was_told() -> None:
     sender = RecordingSender()
     sender.answer("phone", "later", "busy", 5.0)
     tablet = Target("tablet", "fcm", "b")
-    assert sender.send(PUSH, [PHONE, tablet]) == [Outcome("phone", "later", "busy", 5.0), Outcome("tablet", "sent")]
+    assert sender.send(PUSH, PHONE) == Outcome("phone", "later", "busy", 5.0)
+    assert sender.send(PUSH, tablet) == Outcome("tablet", "sent")
     assert sender.sent == [(PUSH, PHONE), (PUSH, tablet)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -86,6 +87,15 @@ def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert group(tmp_path)._secrets() == made
     assert group_in_another(tmp_path) != made
+
+
+def test_what_an_older_folder_lacks_is_added_and_what_it_has_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text(json.dumps({"ALONGSIDE_SECRET": "s" * 64, "ALONGSIDE_VAULT_KEY": "v"}))
+    made = group(tmp_path)._secrets()
+    assert (made["ALONGSIDE_SECRET"], made["ALONGSIDE_VAULT_KEY"]) == ("s" * 64, "v")
+    assert len(made["ALONGSIDE_VAPID_PRIVATE_KEY"]) == 43
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert group(tmp_path)._secrets() == made
 
 
 def group_in_another(tmp_path: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from gateway.webpush import new_private_key
 from infra.settings import BadSettings, read_settings
 
 KEY = base64.b64encode(bytes(32)).decode()
@@ -183,3 +184,39 @@ def test_settings_do_not_change_once_read(monkeypatch: pytest.MonkeyPatch) -> No
     settings = read_settings()
     with pytest.raises(AttributeError):
         settings.env = "production"  # type: ignore[misc]
+
+
+def test_what_web_push_is_signed_with_is_a_key_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = new_private_key()
+    given(monkeypatch, {**GOOD, "VAPID_PRIVATE_KEY": key})
+    assert read_settings().vapid_private_key == key
+    given(monkeypatch, {"VAPID_PRIVATE_KEY": ""})
+    assert read_settings().vapid_private_key is None
+
+
+@pytest.mark.parametrize("wrong", ["short", "x" * 44, "+" * 43, "é" * 43])
+def test_another_key_of_web_push_is_a_mistake(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    (problem,) = problems(monkeypatch, {**GOOD, "VAPID_PRIVATE_KEY": wrong})
+    assert problem.startswith("ALONGSIDE_VAPID_PRIVATE_KEY: needs 32 bytes in base64url")
+    assert wrong not in problem
+
+
+@pytest.mark.parametrize(
+    ("contact", "public_url", "said"),
+    [
+        ("", "https://alongside.example:8443/x", "https://alongside.example"),
+        ("", "http://127.0.0.1:8000", "mailto:operator@127.0.0.1"),
+        ("mailto:help@alongside.example", "https://alongside.example", "mailto:help@alongside.example"),
+    ],
+)
+def test_whoever_answers_for_what_is_pushed_is_named_or_is_the_place_itself(
+    monkeypatch: pytest.MonkeyPatch, contact: str, public_url: str, said: str
+) -> None:
+    given(monkeypatch, {**GOOD, "VAPID_CONTACT": contact, "PUBLIC_URL": public_url})
+    assert read_settings().vapid_contact == said
+
+
+@pytest.mark.parametrize("wrong", ["help@alongside.example", "mailto:", "http://alongside.example", "mailto:a b@c"])
+def test_a_contact_that_no_push_service_would_take_is_a_mistake(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    (problem,) = problems(monkeypatch, {**GOOD, "VAPID_CONTACT": wrong})
+    assert problem.startswith("ALONGSIDE_VAPID_CONTACT: must be mailto:")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.alumni import MemberJoined, MemberLeft, NetworkFounded, NoticeAddressed, NoticePosted
+from schemas.alumni import MemberJoined, MemberLeft, NetworkFounded, NoticePosted, NoticeShareAddressed
 from services.alumni.handlers import address_the_members
 from services.alumni.model import SHARE, Membership, Notice
 from tests.world import Caller, World, an_id
@@ -42,7 +42,8 @@ def post(ola: Caller, network: str) -> str:
 
 def told_of(world: World, notice: str) -> list[str]:
     """Everybody to whom a notice was addressed, as often as it was."""
-    return [p for e in world.events(NoticeAddressed, lambda event: event.notice_id == notice) for p in e.tell]
+    shares = world.events(NoticeShareAddressed, lambda event: event.notice_id == notice)
+    return [person for share in sorted(shares, key=lambda share: share.share) for person in share.tell]
 
 
 def with_members(network: str, *people: str) -> None:
@@ -136,8 +137,21 @@ def test_a_large_network_is_told_in_shares_and_everybody_once(world: World, ola:
     with_members(network, *people)
     notice = post(ola, network)
     assert told_of(world, notice) == people
-    shares = world.events(NoticeAddressed)
-    assert [len(share.tell) for share in shares] == [SHARE, SHARE, 7]
+    shares = world.events(NoticeShareAddressed)
+    by_number = sorted(shares, key=lambda share: share.share)
+    assert [(share.share, len(share.tell), share.last) for share in by_number] == [
+        (1, SHARE, False),
+        (2, SHARE, False),
+        (3, 7, True),
+    ]
+    assert len({share.partition_key for share in shares}) == 3, "several push workers take part"
+
+
+def test_a_share_that_is_exactly_full_is_the_last_one(world: World, ola: Caller, network: str) -> None:
+    with_members(network, *[f"p{number:04}" for number in range(SHARE)])
+    post(ola, network)
+    world.settle()
+    assert [(share.share, share.last) for share in world.events(NoticeShareAddressed)] == [(1, True)]
 
 
 def test_after_a_crash_between_two_shares_it_goes_on_where_it_was(
@@ -147,11 +161,11 @@ def test_after_a_crash_between_two_shares_it_goes_on_where_it_was(
     with_members(network, *people)
     real, crashes = Notice.address, [True]
 
-    def address(notice: Notice, share: list[str]) -> None:
+    def address(notice: Notice, share: list[str], last: bool) -> None:
         if share[0] != people[0] and crashes:
             crashes.pop()
             raise ConnectionAbortedError
-        real(notice, share)
+        real(notice, share, last)
 
     monkeypatch.setattr(Notice, "address", address)
     notice = post(ola, network)
