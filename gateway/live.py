@@ -200,8 +200,8 @@ class Live:
         first = len(here) == 1
         self._presence.connected(sid, person.person_id, device if named else None)
         if sid not in self._people:
-            # It went while its note was written; what noted the going found nothing.
-            self._presence.disconnected(sid)
+            # It went while its note was written; what noted the going found nothing to forget, or took it for here.
+            self._farewell(sid, person.person_id)
         elif first:
             self._presence.came(person.person_id)
 
