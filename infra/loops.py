@@ -33,6 +33,7 @@ class Loops:
         self._relay = Relay(service.store, log)
         self._stop = threading.Event()
         self._prepared = threading.Event()
+        self._preparing = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._trouble: dict[str, str] = {"start": "not ready yet"}
 
@@ -71,12 +72,15 @@ class Loops:
             os._exit(70)
 
     def _wait_until_prepared(self) -> None:
+        """One of the loops prepares, and the others wait for it."""
         attempt = 0
         while not self._prepared.is_set() and not self._stop.is_set():
             try:
-                self._service.prepare()
-                self._trouble.pop("start", None)
-                self._prepared.set()
+                with self._preparing:
+                    if not self._prepared.is_set():
+                        self._service.prepare()
+                        self._trouble.pop("start", None)
+                        self._prepared.set()
             except PASSING:
                 attempt += 1
                 self._stop.wait(backoff(attempt))
