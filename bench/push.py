@@ -31,13 +31,16 @@ BARE_REQUESTS = 2000
 LONGEST_SECONDS = 300.0
 
 
-def measure_notice(members: int) -> list[Row]:
-    """From the organiser's request to the last push that is noted as sent, on an installation of its own."""
-    with standin() as url, folder() as data, up(data, "--demo", ALONGSIDE_FCM_ENDPOINT=url) as product:
+def measure_notice(members: int, **settings: str) -> list[Row]:
+    """From the organiser's request to the last push that is noted as sent, on an installation of its own.
+
+    ``settings`` are ``ALONGSIDE_*`` variables, by their whole names, such as the store of another kind.
+    """
+    with standin() as url, folder() as data, up(data, "--demo", ALONGSIDE_FCM_ENDPOINT=url, **settings) as product:
         me = product.post("/auth/token", {"login": "ola", "password": "alongside-demo"})
         network = {"id": new_id(), "name": "River"}
         product.post("/networks", network, me["access_token"])
-        enrol_members(product.surroundings(), network["id"], members)
+        enrol_members({**product.surroundings(), **settings}, network["id"], members)
         bare = asyncio.run(_bare(url, min(members, BARE_REQUESTS))) * max(1.0, members / BARE_REQUESTS)
         began = time.monotonic()
         notice = {"id": new_id(), "title": "Picnic", "body": "Saturday at the river."}
