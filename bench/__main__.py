@@ -70,6 +70,8 @@ def _on_a_fast_store(url: str, quick: bool, pairs: int, messages: int) -> Iterat
             with up(data, "--demo", "--processes", "2", **settings) as product:
                 two = [measure_processes(product, talks, seconds) for _ in range(rounds)]
             yield "Two gateway processes on a fast store", compare_processes(one, two)
+            notice = measure_notice(2_000 if quick else 10_000, **{**settings, "ALONGSIDE_STORE_PREFIX": f"{prefix}n_"})
+            yield "A notice to many on a fast store", notice
             with up(data, "--demo", **settings) as product:
                 yield (
                     "Many conversations, many messages",
