@@ -27,7 +27,11 @@ AT_ONCE = 1000
 
 
 def measure_scale(product: Product, couples: list[Couple], seconds: float, rounds: int, messages: int) -> list[Row]:
-    """CPU of the gateway and the push for a message: few and many conversations in turns, then a full store."""
+    """CPU of the gateway and the push for a message: few and many conversations in turns, then a full store.
+
+    One message of a pair is under way at a time. With more, those of one conversation are told together and those of
+    many are not, and that alone would be measured.
+    """
     few, many = _conversations(product, couples, 1), _conversations(product, couples, 10_000 // len(couples))
     # Whoever writes for the first time has the conversation read; what is compared is everything after.
     _cost(product, many, 2 * seconds)
@@ -80,7 +84,7 @@ def forget(url: str, prefix: str) -> None:
 def _cost(product: Product, pairs: Pairs, seconds: float) -> float:
     parts = {name: part for name, part in product.parts().items() if name in OURS}
     before = sum(map(cpu_seconds, parts.values()))
-    result = checked(run(Plan(product.port, pairs, seconds, new_id())))
+    result = checked(run(Plan(product.port, pairs, seconds, new_id(), window=1)))
     return (sum(map(cpu_seconds, parts.values())) - before) / result.sent * 1e6
 
 

@@ -20,7 +20,8 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from bson.binary import Binary
-from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING
+from pymongo.collection import Collection as Kept
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 from infra.ids import new_id
@@ -31,6 +32,7 @@ from schemas.chat import EntryKind
 from schemas.fields import written
 
 DUPLICATE_KEY = 11000
+NOTED_AT_ONCE = 1000
 # What an entry that is no message is about.
 ABOUT = ("changes", "to")
 
@@ -182,11 +184,9 @@ class ChatStore:
     def note_activity(self, last: dict[str, tuple[datetime, int]]) -> None:
         """Remember when conversations were last written in, and up to which number, for the order of the list and for
         ``last_seq``. What a crash loses of it is made good by the next message."""
-        if last:
-            noted = [
-                UpdateOne({"_id": id}, {"$max": {"last_at": at, "last_seq": seq}}) for id, (at, seq) in last.items()
-            ]
-            self._conversations.bulk_write(noted, ordered=False)
+        noted = [{"q": {"_id": id}, "u": {"$max": {"last_at": at, "last_seq": seq}}} for id, (at, seq) in last.items()]
+        for start in range(0, len(noted), NOTED_AT_ONCE):
+            self._command("update", self._conversations, "updates", noted[start : start + NOTED_AT_ONCE], {"w": 1})
 
     # -- cursors
 
@@ -254,24 +254,25 @@ class ChatStore:
         Returns:
             how many of them are stored, and whether the next one met a duplicate.
         """
-        # The command itself, because the driver's own way looks at every document in turn, which takes longer than the
-        # rest of the gateway's work on a message.
-        answer = self._messages.database.command(
-            {
-                "insert": self._messages.name,
-                "documents": documents,
-                "ordered": True,
-                "writeConcern": self._messages.write_concern.document,
-            }
-        )
-        if wrong := answer.get("writeConcernError"):
-            # Stored, and not yet safe: whoever tries again finds it.
-            raise AutoReconnect(str(wrong.get("errmsg")))
+        durable = self._messages.write_concern.document
+        answer = self._command("insert", self._messages, "documents", documents, durable)
         if wrongs := answer.get("writeErrors"):
             if wrongs[0]["code"] != DUPLICATE_KEY:
                 raise OperationFailure(wrongs[0]["errmsg"], wrongs[0]["code"])
             return int(wrongs[0]["index"]), True
         return len(documents), False
+
+    def _command(self, act: str, into: Kept[Raw], named: str, what: Sequence[Raw], concern: Raw) -> Raw:
+        """Many writes of one kind, in order. Raises one of ``STORE_DOWN``; those that failed are in the answer.
+
+        The command itself, because the driver's own way looks at every document in turn, which takes longer than the
+        rest of the gateway's work on a message.
+        """
+        answer = into.database.command({act: into.name, named: what, "ordered": True, "writeConcern": concern})
+        if wrong := answer.get("writeConcernError"):
+            # Stored, and not yet safe: whoever tries again finds it.
+            raise AutoReconnect(str(wrong.get("errmsg")))
+        return answer
 
     def append(self, draft: Draft) -> Raw:
         """Store one entry behind whatever there is, once: a repeat is answered with the first. Raises ``Erased``."""

@@ -364,9 +364,13 @@ class Live:
         if told is not None:
             return told
         since = max(self._started, now() - UNHEARD)
-        while first > 1 and (before := self._store.at(conversation_id, first - 1)) and before["at"] >= since:
-            first -= 1
-        return first - 1
+        told = first - 1
+        # Bounded, for a writer whose clock is ahead.
+        while told > max(0, first - 1 - SYNC_MOST) and (one := self._store.at(conversation_id, told)):
+            if one["at"] < since:
+                break
+            told -= 1
+        return told
 
     def _remember_told(self, conversation_id: str, seq: int) -> None:
         self._told[conversation_id] = max(seq, self._told.get(conversation_id, 0))

@@ -29,7 +29,7 @@ from infra.log import Log, open_log
 from infra.loops import dependencies
 from infra.settings import Settings, read_settings
 from infra.store import STORE_DOWN
-from infra.web import BODY_LIMIT, api_of, make_app, needs, openapi
+from infra.web import api_of, make_app, needs, openapi
 from infra.worker import backoff
 
 log_line = telemetry.logger("gateway")
@@ -46,6 +46,10 @@ PAGE_HEADERS = {
     # Asked for again each time, and answered with 304 where nothing changed.
     "Cache-Control": "no-cache",
 }
+
+
+# The longest text of letters that JSON writes as twelve each, and what stands around it.
+PACKET_LIMIT = 100 * 1024
 
 
 class Handler(WSGIHandler):
@@ -94,7 +98,7 @@ def gateway_app(settings: Settings, log: Log, among: int = 1) -> tuple[Flask, Li
         async_handlers=False,
         transports=["websocket"],
         json=Json,
-        max_http_buffer_size=BODY_LIMIT + 1024,
+        max_http_buffer_size=PACKET_LIMIT,
         ping_interval=20,
         ping_timeout=20,
     )

@@ -270,8 +270,9 @@ def test_a_huge_packet_ends_the_socket_that_sent_it_and_no_other(app: App, pair:
     pair.assert_unharmed()
 
 
-def test_a_message_of_the_greatest_length_fits_into_a_packet(pair: Pair) -> None:
-    text = "\N{SNOWMAN}" * 8000
+@pytest.mark.parametrize("letter", ["\N{SNOWMAN}", "\N{SUNRISE}"])
+def test_a_message_of_the_greatest_length_fits_into_a_packet(pair: Pair, letter: str) -> None:
+    text = letter * 8000
     assert pair.client.send(pair.conversation, text)["text"] == text
     assert pair.coach.wait_for("message")["text"] == text
 
