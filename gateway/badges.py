@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from gateway.chat_store import ChatStore
 from gateway.devices import handfuls
+from infra.access import Grants
 from infra.store import Raw, Store
 
 
@@ -32,15 +33,23 @@ class Unread:
         return sum(self.counts().values())
 
 
-def unread_of(store: Store, chat: ChatStore, people: Iterable[str]) -> dict[str, Unread]:
-    """By person, read with one question for all of them."""
+def unread_of(store: Store, grants: Grants, chat: ChatStore, people: Iterable[str]) -> dict[str, Unread]:
+    """By person, of the conversations that the person's list shows."""
     asked = sorted(set(people))
     mine: dict[str, list[Raw]] = {person: [] for person in asked}
     for some in handfuls(asked):
         where = {"members": {"$in": some}}
-        for conversation in store.collection("conversations").find(where, {"members": 1, "cursors": 1}):
+        shown = {"members": 1, "cursors": 1, "owner": 1, "kind": 1}
+        for conversation in store.collection("conversations").find(where, shown):
             for member in set(conversation["members"]) & mine.keys():
                 # The same conversation is found again with the share of another member.
                 if all(known["_id"] != conversation["_id"] for known in mine[member]):
                     mine[member].append(conversation)
-    return {person: Unread(chat, person, conversations) for person, conversations in mine.items()}
+    return {person: Unread(chat, person, _readable(grants, person, found)) for person, found in mine.items()}
+
+
+def _readable(grants: Grants, person_id: str, conversations: list[Raw]) -> list[Raw]:
+    """Without those between a client and somebody whose grant has ended."""
+    others = [c for c in conversations if c["kind"] == "direct" and c["owner"] != person_id]
+    ended = {c["owner"] for c in others} - grants.subjects(person_id) if others else set()
+    return [c for c in conversations if c not in others or c["owner"] not in ended]

@@ -337,7 +337,7 @@ class Post:
         where = {"_id": {"$in": [delivery["device"] for delivery in found]}}
         devices = {device["_id"]: device for device in service.store.collection("devices").find(where)}
         here = connected(devices) if self.lane != "alert" else set()
-        unread = unread_of(service.store, _chat(), {delivery["person"] for delivery in found})
+        unread = unread_of(service.store, service.grants, _chat(), {delivery["person"] for delivery in found})
         service.vault.fetch({delivery["person"] for delivery in found})
         self._end([d for d in found if d["device"] not in devices], "failed", "the device was removed")
         self._end([d for d in found if d["device"] in here], "needless", "the device is connected")

@@ -156,6 +156,10 @@ class Grants:
         """Everybody who may see this person now."""
         return sorted({grant["holder"] for grant in self._copies.find({"subject": subject_id, **_holding(scopes)})})
 
+    def subjects(self, holder_id: str, scopes: Collection[str] = CARING) -> set[str]:
+        """Everybody whom this person may see now."""
+        return {grant["subject"] for grant in self._copies.find({"holder": holder_id, **_holding(scopes)})}
+
     def wait_for(self, grant_ids: Collection[str], seconds: float) -> list[Raw]:
         """The copies of these grants once all have arrived, or those that have when the time is over."""
         deadline = time.monotonic() + seconds

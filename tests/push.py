@@ -15,6 +15,7 @@ from gateway.senders import RecordingSender
 from infra.ids import new_id
 from schemas.base import now
 from schemas.chat import MessageSent
+from schemas.people import GrantGiven
 from tests.app import until
 from tests.store import EmbeddedStore
 from tests.world import settings_for
@@ -87,7 +88,11 @@ def messages(
 ) -> MessageSent:
     """Messages that are stored, between Maya and Sam."""
     conversations, kept = service.store.collection("conversations"), service.store.collection("messages")
-    conversations.update_one({"_id": conversation}, {"$set": {"members": ["maya", "sam"]}}, upsert=True)
+    between = {"members": ["maya", "sam"], "owner": "maya", "kind": "direct"}
+    conversations.update_one({"_id": conversation}, {"$set": between}, upsert=True)
+    service.grants.keep(
+        GrantGiven(id=new_id(), at=now(), version=1, grant_id="care", holder_id="sam", subject_id="maya", scope="care")
+    )
     for seq in range(from_seq, to_seq + 1):
         id = f"{conversation}-{seq}"
         message = {"c": conversation, "seq": seq, "sender": sender, "cmid": id}

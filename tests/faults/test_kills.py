@@ -6,12 +6,13 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from infra.kafka.broker import Broker
-from tests.app import App, until
+from tests.app import App, running, until
 from tests.faults.talk import Crowd, Talker, patiently, talking
 
 KILLS = int(os.environ.get("ALONGSIDE_FAULT_KILLS", "10"))
@@ -51,6 +52,25 @@ def test_kills_at_random_lose_double_and_reorder_nothing(app: App) -> None:
         kill_one_after_the_other(victims, KILLS, crowd, lambda name: kill(app, name))
     crowd.assert_whole()
     assert sum(talker.reconnects for talker in crowd.talkers) > len(crowd.talkers)
+
+
+@pytest.mark.timeout(180 + 30 * KILLS)
+def test_kills_among_several_gateway_processes_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    with running(tmp_path, restart=True, processes=2) as app:
+
+        def end(name: str) -> None:
+            if name != "one of the gateways":
+                return kill(app, name)
+            victim = chance.choice(app.gateways())
+            victim.kill()
+            until(lambda: victim.pid not in {one.pid for one in app.gateways()}, "it is dead")
+            return until(lambda: len(app.gateways()) == 2, "there are two again")
+
+        victims = in_turn({"one of the gateways": 3, "store": 1, "gateway": 1})
+        with talking(app, PAIRS) as crowd:
+            kill_one_after_the_other(victims, max(5, KILLS // 4), crowd, end)
+        crowd.assert_whole()
 
 
 @pytest.mark.kafka

@@ -105,7 +105,7 @@ WRONG_PAYLOADS: list[Any] = [
     {"conversation_id": "a\x00b"},
     {"conversation_id": "x" * 5000},
     {"conversation_id": {"$ne": None}},
-    {"conversation_id": new_id(), "unknown": 1},
+    {"conversation_id": "a-conversation-of-nobody", "unknown": 1},
     {"on": "yes"},
     {"on": 1},
 ]

@@ -18,6 +18,7 @@ from infra.ids import new_id
 from schemas.alumni import NoticePosted, NoticeShareAddressed
 from schemas.base import now
 from schemas.goals import GoalAgreed
+from schemas.people import GrantEnded
 from schemas.risk import AlertRaised
 from tests.app import until
 from tests.push import a_phone_of, deliver, hear, make_due, messages, sender, unfold_all
@@ -646,6 +647,19 @@ def test_an_alert_does_not_wait_behind_a_notice_to_many(
     stuck.set()
     deliver()
     assert len(sender.sent) == 121
+
+
+def test_the_badge_counts_what_the_persons_own_list_shows(sender: RecordingSender) -> None:
+    a_phone_of("sam")
+    hear(messages(1, 2))
+    hear(messages(1, 3, conversation="another"))
+    assert [pushed.badge for pushed, _ in sender.sent] == [2, 5]
+    ended = GrantEnded(
+        id=new_id(), at=now(), version=2, grant_id="care", holder_id="sam", subject_id="maya", scope="care"
+    )
+    service.grants.keep(ended)
+    hear(an_alert(["sam"]))
+    assert sender.sent[-1][0].badge == 0
 
 
 # -- many messages

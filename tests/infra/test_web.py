@@ -291,19 +291,19 @@ def test_a_number_that_json_or_the_field_does_not_know_is_refused(client: FlaskC
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
-        ({}, {"id"}),
-        ({"id": "x", "scale": 11}, {"scale"}),
-        ({"id": "x", "scale": True, "text": "\x00", "more": 1}, {"scale", "text", "more"}),
-        ({"id": "x\n"}, {"id"}),
-        ({"id": "x", "text": "\ud800"}, {"text"}),
-        ({"id": "x", "\ud800": 1}, {"\ud800"}),
+        ({}, ["id"]),
+        ({"id": "x", "scale": 11}, ["scale"]),
+        ({"id": "x", "scale": True, "text": "\x00", "more": 1}, ["more", "scale", "text"]),
+        ({"id": "x\n"}, ["id"]),
+        ({"id": "x", "text": "\ud800"}, ["text"]),
+        ({"id": "x", "\ud800": 1}, ["\ud800"]),
     ],
     ids=ascii,
 )
-def test_every_wrong_field_is_named(client: FlaskClient, body: Any, fields: set[str]) -> None:
+def test_every_wrong_field_is_named(client: FlaskClient, body: Any, fields: list[str]) -> None:
     answer = post(client, json.dumps(body))
     assert answer.status_code == 422
-    assert set(json.loads(answer.data)["errors"]) == fields
+    assert sorted(json.loads(answer.data)["errors"]) == fields
 
 
 @pytest.mark.parametrize("body", [[], "text", 3, None, True, [{"id": "x"}]], ids=repr)
