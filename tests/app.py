@@ -457,6 +457,14 @@ def app(the_app: App) -> Iterator[App]:
     the_app.hang_up()
 
 
+def alive(process: psutil.Process) -> bool:
+    """Whether it still does something; it may end at any moment, also while it is asked."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _continue(child: psutil.Process) -> None:
     try:
         child.resume()

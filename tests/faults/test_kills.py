@@ -8,11 +8,10 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from infra.kafka.broker import Broker
-from tests.app import App, running, until
+from tests.app import App, alive, running, until
 from tests.faults.talk import Crowd, Talker, patiently, talking
 
 KILLS = int(os.environ.get("ALONGSIDE_FAULT_KILLS", "10"))
@@ -33,7 +32,7 @@ def kill(app: App, name: str) -> None:
     """Kill -9, and return when another was started in its place."""
     victim = app.part(name)
     victim.kill()
-    until(lambda: not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE, "it is dead")
+    until(lambda: not alive(victim), "it is dead")
     until(lambda: app.part(name).pid != victim.pid, f"{name} was started again")
 
 

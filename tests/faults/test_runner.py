@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import pytest
 
 from infra.runner import answers
-from tests.app import App, running, until
+from tests.app import App, alive, running, until
 
 
 @pytest.mark.parametrize("part", ["risk", "gateway", "store"])
@@ -73,10 +72,6 @@ def test_two_apps_do_not_share_a_folder_or_a_port(app: App, tmp_path: Path) -> N
             other.start()
         other.end()
     assert app.phone("maya").get("/v1/me").status == 200
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def coach_sees(app: App, coach_id: str, conversation: str) -> list[dict[str, object]]:

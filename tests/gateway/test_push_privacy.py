@@ -70,8 +70,9 @@ def told_to_sam(event: Event) -> Event:
     """The same event, which tells Sam, who has something to read where it is about messages."""
     if isinstance(event, MessageSent):
         event = replace(event, tell=["sam", "maya"], senders=["maya"], to_seq=event.from_seq)
+        between = {"members": ["maya", "sam"], "owner": "maya", "kind": "on_duty"}
         service.store.collection("conversations").update_one(
-            {"_id": event.conversation_id}, {"$set": {"members": ["maya", "sam"]}}, upsert=True
+            {"_id": event.conversation_id}, {"$set": between}, upsert=True
         )
         message = {"c": event.conversation_id, "seq": event.to_seq, "sender": "maya", "cmid": event.id}
         service.store.collection("messages").update_one({"_id": event.id}, {"$set": message}, upsert=True)
