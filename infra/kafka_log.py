@@ -45,9 +45,6 @@ CONNECT_MS = 3_000
 
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
-# A reader that joins its group before it knows of a topic is given nothing of it until it looks again; by default that
-# is after five minutes.
-METADATA_MS = 5_000
 
 # Trying again later will not help with these; they say what is wrong with the settings or with the record.
 PERMANENT = (
@@ -273,7 +270,6 @@ class KafkaReader:
                 partition_assignment_strategy=[CooperativeStickyAssignor],
                 session_timeout_ms=SESSION_MS,
                 heartbeat_interval_ms=HEARTBEAT_MS,
-                metadata_max_age_ms=METADATA_MS,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
             )
