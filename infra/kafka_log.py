@@ -267,7 +267,7 @@ class KafkaReader:
                 KafkaConsumer,
                 self._servers,
                 group_id=self._group,
-                partition_assignment_strategy=[CooperativeStickyAssignor],
+                partition_assignment_strategy=[_Assignor(counts)],
                 session_timeout_ms=SESSION_MS,
                 heartbeat_interval_ms=HEARTBEAT_MS,
                 enable_auto_commit=False,
@@ -279,6 +279,38 @@ class KafkaReader:
                 consumer.subscribe(self._topics, listener=_Handover(consumer, self._unconfirmed))
             self._opened = consumer
         return self._opened
+
+
+class _Known:
+    """What the client knows of the cluster, and for certain how many partitions the reader's own topics have.
+
+    A leader whose client had no partitions of a topic in that moment assigns none of it, and kafka-python 3.0.12 may
+    never notice that it had been wrong: a group that hears nothing.
+    """
+
+    def __init__(self, cluster: Any, counts: Mapping[str, int]) -> None:
+        self._cluster = cluster
+        self._counts = counts
+
+    def topics(self) -> set[str]:
+        return {*self._cluster.topics(), *self._counts}
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        if topic in self._counts:
+            return set(range(self._counts[topic]))
+        partitions: set[int] | None = self._cluster.partitions_for_topic(topic)
+        return partitions
+
+
+class _Assignor(CooperativeStickyAssignor):
+    """Shares what the reader knows there is, whatever the client knows in the moment of a rebalance."""
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        super().__init__()
+        self._counts = counts
+
+    def assign(self, cluster: Any, members: Any) -> Any:
+        return super().assign(_Known(cluster, self._counts), members)
 
 
 class _Handover(AsyncConsumerRebalanceListener):

@@ -15,15 +15,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kafka.cluster import ClusterMetadata
 
 import infra.sqlite_log
 from infra.kafka.broker import Broker, KafkaUnavailable, ensure_jars
-from infra.kafka_log import KafkaLog
+from infra.kafka_log import KafkaLog, _Assignor
 from infra.log import Log, LogDown, Outgoing, Place, Reader, Record, open_log, partition_of
 from infra.sqlite_log import SqliteLog
 from tests.kafka import running_broker
@@ -713,3 +715,13 @@ class TestKafkaLog(LogContract):
         except LogDown:
             return False
         return not missing
+
+
+def test_a_leader_shares_its_topics_whether_or_not_its_client_knows_them_in_that_moment() -> None:
+    """The client's picture of the cluster has a hole now and then, and a hole once assigned was never noticed again."""
+    assignor = _Assignor({"topic": 4})
+    knows_nothing = ClusterMetadata(bootstrap_servers=["127.0.0.1:1"])
+    members = [SimpleNamespace(member_id=id, metadata=assignor.metadata({"topic"})) for id in ("one", "two")]
+    shares = [share.assigned_partitions for share in assignor.assign(knows_nothing, members).values()]
+    assert [topic for ((topic, _),) in shares] == ["topic", "topic"]
+    assert sorted(number for ((_, numbers),) in shares for number in numbers) == [0, 1, 2, 3]
