@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from statistics import median
 
 import psutil
@@ -143,28 +144,31 @@ def store_rate(product: Product, seconds: float) -> float:
     collection.drop()
     collection.create_index([("c", ASCENDING), ("seq", ASCENDING)], unique=True)
     collection.create_index([("c", ASCENDING), ("sender", ASCENDING), ("cmid", ASCENDING)], unique=True)
+    collection.create_index("at")
     conversations, sender = [new_id() for _ in range(BATCH)], new_id()
     seq, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         seq += 1
-        batch: list[InsertOne[dict[str, object]]] = [
-            InsertOne(
-                {
-                    "_id": new_id(),
-                    "c": conversation,
-                    "seq": seq,
-                    "cmid": str(seq),
-                    "sender": sender,
-                    "owner": sender,
-                    "text": SEALED_TEXT,
-                }
-            )
-            for conversation in conversations
-        ]
+        batch = [InsertOne(stored_message(conversation, sender, seq)) for conversation in conversations]
         collection.bulk_write(batch, ordered=True)
     rate = seq * BATCH / (time.perf_counter() - began)
     client.close()
     return rate
+
+
+def stored_message(conversation: str, sender: str, seq: int) -> dict[str, object]:
+    """A message as the store has it."""
+    return {
+        "_id": new_id(),
+        "c": conversation,
+        "seq": seq,
+        "cmid": str(seq),
+        "sender": sender,
+        "owner": sender,
+        "text": SEALED_TEXT,
+        # Long ago, so that no process takes it for something that was not told.
+        "at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
 
 
 def bare_pairs(count: int) -> Pairs:

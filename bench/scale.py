@@ -8,14 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from bench.chat import SEALED_TEXT, Pairs, checked
+from bench.chat import Pairs, checked, stored_message
 from bench.check_in import Couple
 from bench.load import Plan, run
 from bench.ready import Product, Row, cpu_seconds
@@ -108,22 +107,10 @@ def _fill(product: Product, count: int) -> float:
     with _collection(product, "messages") as kept:
         for start in range(0, count, AT_ONCE):
             conversation, sender = new_id(), new_id()
-            kept.insert_many([_message(conversation, sender, seq) for seq in range(1, min(AT_ONCE, count - start) + 1)])
+            kept.insert_many(
+                [stored_message(conversation, sender, seq) for seq in range(1, min(AT_ONCE, count - start) + 1)]
+            )
     return time.monotonic() - began
-
-
-def _message(conversation: str, sender: str, seq: int) -> dict[str, Any]:
-    return {
-        "_id": new_id(),
-        "c": conversation,
-        "seq": seq,
-        "cmid": str(seq),
-        "sender": sender,
-        "owner": sender,
-        "text": SEALED_TEXT,
-        # Long ago, so that no process takes them for something that was not told.
-        "at": datetime(2026, 1, 1, tzinfo=UTC),
-    }
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from gateway.chat_store import ChatStore
+from gateway.chat_store import ChatStore, needs_grant
 from gateway.devices import handfuls
 from infra.access import Grants
 from infra.store import Raw, Store
@@ -50,6 +50,7 @@ def unread_of(store: Store, grants: Grants, chat: ChatStore, people: Iterable[st
 
 def _readable(grants: Grants, person_id: str, conversations: list[Raw]) -> list[Raw]:
     """Without those between a client and somebody whose grant has ended."""
-    others = [c for c in conversations if c["kind"] == "direct" and c["owner"] != person_id]
-    ended = {c["owner"] for c in others} - grants.subjects(person_id) if others else set()
-    return [c for c in conversations if c not in others or c["owner"] not in ended]
+    if not any(needs_grant(person_id, conversation) for conversation in conversations):
+        return conversations
+    granted = grants.subjects(person_id)
+    return [c for c in conversations if not needs_grant(person_id, c) or c["owner"] in granted]

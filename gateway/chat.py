@@ -19,7 +19,7 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.queue import Empty, Queue
 
-from gateway.chat_store import ChatStore, Draft, as_written
+from gateway.chat_store import ChatStore, Draft, as_written, needs_grant
 from infra import telemetry
 from infra.access import Grants, Identity
 from infra.store import STORE_DOWN, Raw
@@ -178,9 +178,9 @@ class Chat:
         return known
 
     def _may_read(self, member_id: str, conversation: Raw) -> bool:
-        owner_id = conversation["owner"]
-        if member_id == owner_id or conversation["kind"] != "direct":
+        if not needs_grant(member_id, conversation):
             return True
+        owner_id = conversation["owner"]
         key = (member_id, owner_id)
         if self._granted.get(key, 0.0) > time.monotonic():
             return True

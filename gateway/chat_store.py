@@ -25,7 +25,7 @@ from pymongo.collection import Collection as Kept
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 from infra.ids import new_id
-from infra.store import Raw, Store, outgoing
+from infra.store import Raw, Store, keep_outboxes, outgoing
 from infra.vault import Vault
 from schemas.base import Event, now
 from schemas.chat import EntryKind
@@ -64,9 +64,8 @@ def make_indexes(store: Store) -> None:
     conversations = store.collection("conversations")
     conversations.create_index([("state", ASCENDING), ("waiting_since", ASCENDING)])
     conversations.create_index("place", unique=True, partialFilterExpression={"place": {"$exists": True}})
-    conversations.create_index("outbox.id", sparse=True)
     # A conversation changes and tells of it in one write, as an aggregate does.
-    store.outboxes.add(conversations.name)
+    keep_outboxes(store, conversations.name)
 
 
 class ChatStore:
@@ -213,11 +212,6 @@ class ChatStore:
             for message in found
         )
 
-    def badge(self, person_id: str) -> int:
-        """Unread messages over all of a person's conversations."""
-        found = self._conversations.find({"members": person_id}, {"cursors": 1})
-        return sum(self.unread(conversation, person_id) for conversation in found)
-
     # -- messages
 
     def last_seq(self, conversation: Raw) -> int:
@@ -352,6 +346,15 @@ class ChatStore:
 def _key(person_id: str) -> str:
     """An id as the name of a field, in which a dot would be a step. No id has the sign that stands for it."""
     return person_id.replace(".", "~")
+
+
+def needs_grant(person_id: str, conversation: Raw) -> bool:
+    """Whether a member reads in it only for as long as a grant on its client holds.
+
+    A client's conversations are the client's own, and one begun with whoever is on duty was given because the client
+    asked.
+    """
+    return conversation["kind"] == "direct" and person_id != conversation["owner"]
 
 
 def as_written(message: Raw, text: str | None) -> dict[str, Any]:

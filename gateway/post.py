@@ -15,7 +15,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cache
@@ -227,11 +227,6 @@ class Post:
         """Know of deliveries that will be due then, without a look into the store. Any thread may tell."""
         for due_and_id in made:
             self._news.put(due_and_id)
-
-    @property
-    def behind(self) -> int:
-        """About how many deliveries are known to wait."""
-        return len(self._expected) + self._news.qsize()
 
     @property
     def on_the_way(self) -> int:
@@ -504,28 +499,17 @@ def opened(delivery_id: str, person_id: str) -> Raw | None:
     return deliveries().find_one(mine)
 
 
-@service.every(0)
-def send_alerts(_: datetime) -> None:
-    """For ever: waits by itself when there is nothing to do."""
-    POSTS["alert"].step()
+def _sending(name: str) -> Callable[[datetime], None]:
+    def send(_: datetime) -> None:
+        """For ever: waits by itself when there is nothing to do."""
+        POSTS[name].step()
+
+    send.__name__ = f"send_{name.replace(' ', '_')}"
+    return send
 
 
-@service.every(0)
-def send_to_people(_: datetime) -> None:
-    """For ever: waits by itself when there is nothing to do."""
-    POSTS["person"].step()
-
-
-@service.every(0)
-def send_to_many(_: datetime) -> None:
-    """For ever: waits by itself when there is nothing to do."""
-    POSTS["many"].step()
-
-
-@service.every(0)
-def send_to_many_too(_: datetime) -> None:
-    """For ever: waits by itself when there is nothing to do."""
-    POSTS["many too"].step()
+for _name in POSTS:
+    service.every(0)(_sending(_name))
 
 
 def _close() -> None:

@@ -292,6 +292,11 @@ def prepare(store: Store, *kinds: type[Aggregate]) -> None:
     """Make the indexes of a service's aggregates, and the one that the relay sweeps by. Safe to repeat."""
     for kind in kinds:
         kind.ensure_indexes()
-        store.outboxes.add(kind._meta["collection"])
-    for name in store.outboxes:
-        store.collection(name).create_index("outbox.id", sparse=True)
+    for name in (CARRIERS, *(kind._meta["collection"] for kind in kinds)):
+        keep_outboxes(store, name)
+
+
+def keep_outboxes(store: Store, name: str) -> None:
+    """Let the relay look into a collection whose documents have outboxes. Safe to repeat."""
+    store.outboxes.add(name)
+    store.collection(name).create_index("outbox.id", sparse=True)
