@@ -98,7 +98,7 @@ class NewCheckIn(Shape):
 class Card(Shape):
     """Words for the person who checked in, with what can be done now. ``call`` and ``text`` are numbers."""
 
-    kind: Literal["crisis", "overdose", "coach", "kindness"]
+    kind: Literal["plan", "crisis", "overdose", "coach", "peers", "kindness"]
     title: Line
     body: Text
     call: Line | None = None

@@ -76,7 +76,9 @@ def test_the_published_language_imports_marshmallow_and_the_standard_library_onl
     assert {module.split(".")[0] for module in imports_of(path)} <= allowed
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "services").glob("*/model.py")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "services").glob("*/*model.py")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_a_model_imports_schemas_and_what_keeps_it_and_no_door(path: Path) -> None:
     own = f"services.{path.parent.name}"
     ours = {m for m in imports_of(path) if m.split(".")[0] in HOUSES}
@@ -85,7 +87,9 @@ def test_a_model_imports_schemas_and_what_keeps_it_and_no_door(path: Path) -> No
     assert not [module for module in ours if within(module, f"{own}.api") or within(module, f"{own}.handlers")]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "services").glob("*/rules.py")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "services").glob("*/*rules.py")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_rules_are_pure(path: Path) -> None:
     assert {module.split(".")[0] for module in imports_of(path)} <= {*sys.stdlib_module_names, "schemas"}
 
@@ -94,7 +98,7 @@ def test_each_engine_is_imported_in_its_one_place() -> None:
     # The script that starts a broker for tests asks it whether it answers, and is no part of the platform.
     assert who_imports("kafka") - {"infra/kafka/broker.py"} == {"infra/kafka_log.py"}
     assert who_imports("firebase_admin") == {"gateway/senders.py", "services/people/firebase.py"}
-    models = {str(path.relative_to(ROOT)) for path in (ROOT / "services").glob("*/model.py")}
+    models = {str(path.relative_to(ROOT)) for path in (ROOT / "services").glob("*/*model.py")}
     assert who_imports("mongoengine") <= {"infra/store.py", "gateway/chat_store.py", *models}
     assert who_imports("sqlite3") == {"infra/sqlite_log.py"}
 

@@ -91,7 +91,7 @@ class Alert(EmbeddedDocument):
     acknowledged_at = DateTimeField()
     outcome = StringField()
     closed_at = DateTimeField()
-    check_ins = ListField(StringField())
+    causes = ListField(StringField())
 
 
 class WrongState(Exception):
@@ -121,13 +121,21 @@ class Course(Aggregate):
         """Take a check-in in, and ask a human when it is a bad one. A second bad one joins the alert that is open."""
         self.check_ins = sorted([*self.check_ins, check_in], key=CheckIn.place)
         self.record(CheckInRecorded, check_in_id=check_in.id, client_id=self.id, band=verdict.band)
+        self.ask_a_human(check_in.id, verdict, ladder)
+
+    def ask_a_human(self, cause_id: str, verdict: Verdict, ladder: Ladder) -> None:
+        """Raise an alert for a verdict that is worse than ``watch``, or let it join the one that is open.
+
+        Args:
+            cause_id: the check-in or the assessment that the verdict is on.
+        """
         if not worse(verdict.band, "watch"):
             return
         alert = self.open_alert()
         if alert is None:
-            self._raise(check_in, verdict, ladder)
+            self._raise(cause_id, verdict, ladder)
         else:
-            self._join(alert, check_in, verdict, ladder)
+            self._join(alert, cause_id, verdict, ladder)
 
     def assign(self, assignment_id: str, coach_id: str) -> None:
         """A coach takes the client on; the newest is asked first."""
@@ -201,7 +209,7 @@ class Course(Aggregate):
 
     # -- how
 
-    def _raise(self, check_in: CheckIn, verdict: Verdict, ladder: Ladder) -> None:
+    def _raise(self, cause_id: str, verdict: Verdict, ladder: Ladder) -> None:
         moment = now()
         rung, asked = _first_rung(self.coaches(), ladder)
         alert = Alert(
@@ -212,13 +220,13 @@ class Course(Aggregate):
             raised_at=moment,
             due_at=moment if rung == "nobody" else moment + _clock(verdict.band, ladder),
             told=asked,
-            check_ins=[check_in.id],
+            causes=[cause_id],
         )
         self.alerts = [*self.alerts, alert]
         self._tell(AlertRaised, alert, asked, due_at=alert.due_at)
 
-    def _join(self, alert: Alert, check_in: CheckIn, verdict: Verdict, ladder: Ladder) -> None:
-        alert.check_ins = [*alert.check_ins, check_in.id]
+    def _join(self, alert: Alert, cause_id: str, verdict: Verdict, ladder: Ladder) -> None:
+        alert.causes = [*alert.causes, cause_id]
         if not worse(verdict.band, alert.band):
             return
         # Whoever acknowledged a high alert has not seen that it became urgent: the clock starts again.
