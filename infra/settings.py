@@ -45,6 +45,8 @@ class Settings:
         rate_limits: whether too many requests are refused.
         proxies: how many proxies in front of the gateway are ours, so that the caller's address is believed from them.
         alert_seconds: by band, how long an alert waits for a human before the next one is asked.
+        follow_up_seconds: how long after it was acknowledged an alert that nobody closed is asked about again.
+        alert_budget: how many alerts a day are thought enough for one coach; beyond it others are asked first.
         waiting_seconds: how long a conversation waits for whoever is on duty before the supervisors are told.
         token_seconds: how long an access token holds.
         region: whose crisis lines are shown first.
@@ -68,6 +70,8 @@ class Settings:
     rate_limits: bool
     proxies: int
     alert_seconds: Mapping[str, int]
+    follow_up_seconds: int
+    alert_budget: int
     waiting_seconds: int
     token_seconds: int
     region: str
@@ -104,6 +108,8 @@ def read_settings() -> Settings:
             "urgent": env.int("ALERT_SECONDS_URGENT", 300, validate=Range(min=1)),
             "high": env.int("ALERT_SECONDS_HIGH", 1800, validate=Range(min=1)),
         },
+        follow_up_seconds=env.int("FOLLOW_UP_SECONDS", 14400, validate=Range(min=1)),
+        alert_budget=env.int("ALERT_BUDGET", 6, validate=Range(min=1)),
         waiting_seconds=env.int("WAITING_SECONDS", 300, validate=Range(min=1)),
         token_seconds=env.int("TOKEN_SECONDS", 900, validate=Range(min=1)),
         region=env.str("REGION", "US", validate=OneOf(("US", "GB"))),

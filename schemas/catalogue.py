@@ -35,6 +35,8 @@ OWNERS: dict[str, str] = {
     "check-ins": "risk",
     "alerts": "risk",
     "clients": "risk",
+    "on-call": "risk",
+    "reports/model": "risk",
     "help": "risk",
     "crisis-lines": "risk",
     "goals": "goals",

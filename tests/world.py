@@ -62,6 +62,8 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "rate_limits": False,
         "proxies": 0,
         "alert_seconds": {"urgent": 300, "high": 1800},
+        "follow_up_seconds": 14400,
+        "alert_budget": 6,
         "waiting_seconds": 300,
         "token_seconds": 900,
         "region": "US",

@@ -2,4 +2,8 @@
 
 from infra.service import Service
 
-service = Service("risk", home=__name__)
+service = Service(
+    "risk",
+    home=__name__,
+    rooms=("model", "on_call_model", "handlers", "api", "alert_api"),
+)

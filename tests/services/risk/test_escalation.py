@@ -84,7 +84,7 @@ def test_nobody_answers_and_the_cover_then_the_supervisors_are_asked_then_told_a
 
     for _ in range(2):
         again = pass_over(cast)
-        assert (again.rung, again.tell) == ("supervisor", ["ines"])
+        assert (again.rung, again.tell) == ("supervisor", ["sam", "rosa", "ines"])
     assert alert_of().told == ["sam", "rosa", "ines"]
     assert alert_of().state == "open"
 
