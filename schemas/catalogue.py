@@ -38,6 +38,7 @@ OWNERS: dict[str, str] = {
     "help": "risk",
     "crisis-lines": "risk",
     "goals": "goals",
+    "sobriety": "goals",
     "networks": "alumni",
 }
 SERVICES = ("people", "coaching", "goals", "risk", "alumni")

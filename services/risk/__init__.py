@@ -2,4 +2,4 @@
 
 from infra.service import Service
 
-service = Service("risk", home=__name__)
+service = Service("risk", home=__name__, rooms=("model", "handlers", "aim_handlers", "api"))

@@ -12,23 +12,10 @@ from typing import NamedTuple
 
 from schemas.crisis import crisis_cards
 from schemas.risk import Band, Card, NewCheckIn
+from schemas.substances import kinds_in
 
 BANDS: tuple[Band, ...] = ("steady", "watch", "high", "urgent")
 _FROM_POINTS: tuple[tuple[int, Band], ...] = ((6, "urgent"), (3, "high"), (2, "watch"), (0, "steady"))
-
-# Words by which people name opioids on a phone. They offer the overdose card; they move no score.
-_OPIOIDS = (
-    "opioid",
-    "opiate",
-    "heroin",
-    "fentanyl",
-    "oxy",
-    "morphine",
-    "codeine",
-    "hydrocodone",
-    "tramadol",
-    "percocet",
-)
 
 
 class Step(NamedTuple):
@@ -103,8 +90,8 @@ def _halt(c: NewCheckIn) -> str:
 
 
 def speaks_of_opioids(what: str) -> bool:
-    """Whether the words for what was used name an opioid."""
-    return any(word in what.casefold() for word in _OPIOIDS)
+    """Whether the words for what was used name an opioid. They offer the overdose card; they move no score."""
+    return "opioids" in kinds_in(what)
 
 
 def cards(band: Band, opioids: bool, region: str) -> list[Card]:

@@ -88,6 +88,8 @@ CALLS: dict[str, Call] = {
     "PATCH /v1/goals/<goal_id>": Call("/goals/{goal}", {"text": "changed by a stranger"}),
     "POST /v1/goals/<goal_id>/agree": Call("/goals/{goal}/agree"),
     "POST /v1/goals/<goal_id>/complete": Call("/goals/{goal}/complete"),
+    "PUT /v1/sobriety": Call("/sobriety", {"aim": "abstinence", "substances": ["alcohol"]}),
+    "GET /v1/sobriety": Call("/sobriety?client_id=maya"),
     # alumni
     "POST /v1/networks": Call("/networks", {"id": "{network}", "name": "Lisbon mornings"}),
     "GET /v1/networks": Call("/networks"),
