@@ -36,10 +36,10 @@ OWNERS: dict[str, str] = {
     "alerts": "risk",
     "clients": "risk",
     "on-call": "risk",
-    "reports/model": "risk",
     "help": "risk",
     "crisis-lines": "risk",
     "goals": "goals",
+    "sobriety": "goals",
     "networks": "alumni",
 }
 SERVICES = ("people", "coaching", "goals", "risk", "alumni")

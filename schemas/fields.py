@@ -140,6 +140,7 @@ Scale = Annotated[int, Whole(validate=validate.Range(0, 10), metadata=_of("0 non
 RiskySituation = Annotated[bool | int, YesOrScale(metadata=_of("true, false, or 0 none to 10 most."))]
 Hours = Annotated[float, Number(validate=validate.Range(0, 24), metadata=_of("Hours, 0 to 24."))]
 Days = Annotated[int, Whole(validate=validate.Range(0, 366), metadata=_of("Days, 0 to 366."))]
+DaysPerWeek = Annotated[int, Whole(validate=validate.Range(0, 7), metadata=_of("Days of a week, 0 to 7."))]
 Level = Annotated[int, Whole(validate=validate.Range(0, 3), metadata=_of("0 none to 3 severe."))]
 Count = Annotated[int, Whole(validate=validate.Range(0, 2**53))]
 PageSize = Annotated[int, Whole(validate=validate.Range(1, 200), metadata=_of("How many at most, 1 to 200."))]

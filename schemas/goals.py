@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from schemas.base import Event, Hint, Shape
-from schemas.fields import Id, Moment, Text
+from schemas.fields import Count, Date, DaysPerWeek, Id, Moment, Text
+from schemas.substances import Substance
 
 GoalState = Literal["proposed", "agreed", "completed"]
+AimKind = Literal["abstinence", "moderation"]
 
 
 class _GoalEvent(Event):
@@ -37,6 +39,21 @@ class GoalCompleted(_GoalEvent):
     hint: ClassVar[Hint | None] = Hint("goal", ("goal_id",), "completed", "goal")
 
 
+class AimChosen(Event):
+    """A client chose what to aim at: no use, or less. It is the client's choice alone, and each one is told whole.
+
+    No open app is told: the contract has no hint for it.
+    """
+
+    topic: ClassVar[str] = "goals"
+    key: ClassVar[str] = "client_id"
+    client_id: Id
+    aim: AimKind
+    substances: list[Substance]
+    days_per_week: Count | None
+    tell: list[Id]
+
+
 class NewGoal(Shape):
     """A client leaves ``client_id`` out; a coach names the client whose goal it would be."""
 
@@ -62,3 +79,32 @@ class GoalOut(Shape):
 class GoalPage(Shape):
     items: list[GoalOut]
     next: str | None
+
+
+class NewAim(Shape):
+    """What a client aims at, of which substances. ``days_per_week`` goes with moderation: on how many of any seven days
+    at most. ``since`` is the day from which it counts."""
+
+    aim: AimKind
+    substances: list[Substance]
+    days_per_week: DaysPerWeek | None = None
+    since: Date | None = None
+
+
+class AimChoice(NewAim):
+    """One that was chosen at ``chosen_at``."""
+
+    chosen_at: Moment
+
+
+class AimOut(Shape):
+    """What a client aims at now; ``aim`` is null before the first choice. ``history`` are the earlier choices, the
+    newest first."""
+
+    client_id: Id
+    aim: AimKind | None
+    substances: list[Substance]
+    days_per_week: DaysPerWeek | None
+    since: Date | None
+    chosen_at: Moment | None
+    history: list[AimChoice]

@@ -1,16 +1,20 @@
-"""Proposing, agreeing and completing goals."""
+"""Proposing, agreeing and completing goals; and choosing what to aim at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
+
+from flask import request
 
 from infra.access import NotYours, key_for
 from infra.store import Conflict
-from infra.web import check_if_match, conflict, etag, fingerprint, needs, page, permit, same_or_conflict, who
+from infra.web import check_if_match, conflict, etag, fingerprint, needs, page, permit, refuse, same_or_conflict, who
 from schemas import goals as say
+from schemas.base import now
 from services.goals import service
-from services.goals.model import Goal, WrongState
+from services.goals.model import Aim, Goal, WrongState
 
 api = service.api
 
@@ -84,6 +88,58 @@ def complete(goal_id: str) -> Any:
     if _load(goal_id).client_id != who().person_id:
         raise NotYours(goal_id)
     return _act(goal_id, lambda goal, tell: goal.complete(who().person_id, tell))
+
+
+@api.put("/sobriety")
+@needs("client")
+@api.arguments(say.NewAim.Schema)
+@api.response(200, say.AimOut.Schema)
+def choose_an_aim(body: say.NewAim) -> Any:
+    """The client's own choice: no use, or less. The first needs no If-Match; a later one is an edit."""
+    _check_aim(body)
+    others = _others(who().person_id)
+
+    def act(aim: Aim) -> None:
+        if aim.version or request.headers.get("If-Match"):
+            check_if_match(aim.version)
+        aim.choose(body, others)
+
+    try:
+        aim = Aim.change(who().person_id, act, create=True)
+    except WrongState as error:
+        conflict(str(error))
+    return _aim(aim), 200, etag(aim.version)
+
+
+@api.get("/sobriety")
+@needs("care")
+@api.response(200, say.AimOut.Schema)
+def show_aim() -> Any:
+    """The caller's own aim, or that of ``client_id``."""
+    client_id = page(client_id=()).filters.get("client_id", who().person_id)
+    permit(service.grants, client_id, "aim")
+    aim = Aim.load(client_id) or Aim(id=client_id)
+    return _aim(aim), 200, etag(aim.version)
+
+
+def _check_aim(body: say.NewAim) -> None:
+    if not body.substances:
+        refuse("substances", "At least one.")
+    if len(set(body.substances)) < len(body.substances):
+        refuse("substances", "Each only once.")
+    if body.aim == "moderation" and body.days_per_week is None:
+        refuse("days_per_week", "Needed for moderation.")
+    if body.aim == "abstinence" and body.days_per_week is not None:
+        refuse("days_per_week", "Goes with moderation alone.")
+    # Somewhere it is tomorrow already, and the client may be there.
+    if body.since is not None and date.fromisoformat(body.since) > now().date() + timedelta(days=1):
+        refuse("since", "Must not be in the future.")
+
+
+def _aim(aim: Aim) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"aim": None, "substances": [], "days_per_week": None, "since": None, "chosen_at": None}
+    *before, current = aim.choices or [nothing]
+    return {"client_id": aim.id, **current, "history": before[::-1]}
 
 
 def _act(goal_id: str, act: Callable[[Goal, list[str]], None]) -> Any:

@@ -1,19 +1,22 @@
-"""A goal, from proposed to completed. It is the client's own, and both agree on it."""
+"""A goal, from proposed to completed, on which both agree; and the client's own aim, on which nobody else decides."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mongoengine import BinaryField, DateTimeField, StringField
+from mongoengine import BinaryField, DateTimeField, DictField, ListField, StringField
 
 from infra.store import Aggregate
 from schemas.base import now
-from schemas.goals import GoalAgreed, GoalCompleted, GoalProposed
+from schemas.goals import AimChosen, GoalAgreed, GoalCompleted, GoalProposed, NewAim
 from services.goals import service
+
+# So many choices are kept in one document, which has room for more.
+AIMS_MOST = 1000
 
 
 class WrongState(Exception):
-    """The goal cannot do that now; ``str`` says why."""
+    """It cannot do that now; ``str`` says why."""
 
 
 class Goal(Aggregate):
@@ -68,4 +71,29 @@ class Goal(Aggregate):
         self.changed_at = now()
 
 
-service.aggregates = (Goal,)
+class Aim(Aggregate):
+    """What a client aims at with their own use, now and before. Its id is the client's.
+
+    Each choice is ``{"aim", "substances", "days_per_week", "since", "chosen_at"}``, the newest last. None is ever
+    changed or dropped: an aim that was given up is a part of the way, and no counter starts from nothing.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"db_alias": "goals", "collection": "aims"}
+    choices = ListField(DictField())
+
+    def choose(self, choice: NewAim, tell: list[str]) -> None:
+        """Aim at this from now on. Raises ``WrongState`` once there are ``AIMS_MOST`` choices."""
+        if len(self.choices) >= AIMS_MOST:
+            raise WrongState(f"It was changed {AIMS_MOST:,} times, and no more are kept.")
+        self.choices = [*self.choices, {**choice.dump(), "chosen_at": now()}]
+        self.record(
+            AimChosen,
+            client_id=self.id,
+            aim=choice.aim,
+            substances=choice.substances,
+            days_per_week=choice.days_per_week,
+            tell=tell,
+        )
+
+
+service.aggregates = (Goal, Aim)

@@ -12,6 +12,7 @@ from mongoengine import BinaryField, DateTimeField, DictField, EmbeddedDocument,
 from infra.store import Raw
 from schemas.base import now
 from schemas.risk import NewCheckIn
+from schemas.substances import Substance
 from services.risk import service
 from services.risk.diary_rules import Diary
 
@@ -68,7 +69,7 @@ class CheckIn(EmbeddedDocument):
         )
 
 
-def seal_check_in(client_id: str, body: NewCheckIn, substances: Sequence[str], print_: str) -> CheckIn:
+def seal_check_in(client_id: str, body: NewCheckIn, substances: Sequence[Substance], print_: str) -> CheckIn:
     """A check-in as it is kept: the words apart, sealed for the client. Raises ``Erased``."""
     answers = body.dump()
     words = {name: answers.pop(name) for name in _WORDS if answers.get(name) is not None}

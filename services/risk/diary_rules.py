@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from schemas.substances import Substance
+
 # The score looks back no further; a little more, because what is told late belongs to a day before.
 KEPT_DAYS = 400
 
@@ -24,7 +26,7 @@ class Diary:
         withdrawal: by day, the worst level told, 0 to 3.
     """
 
-    used: dict[str, set[int]] = field(default_factory=dict)
+    used: dict[Substance, set[int]] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
     missed: set[int] = field(default_factory=set)
     medication: set[int] = field(default_factory=set)
@@ -33,7 +35,7 @@ class Diary:
     def check_in(
         self,
         day: int,
-        substances: Iterable[str] = (),
+        substances: Iterable[Substance] = (),
         used_on: Iterable[int] = (),
         medication_taken: bool | None = None,
         withdrawal: int | None = None,
@@ -51,7 +53,7 @@ class Diary:
         """The first day on which the client was in touch, or was to be."""
         return min(self.kept | self.missed, default=None)
 
-    def used_of(self, substances: Iterable[str]) -> list[int]:
+    def used_of(self, substances: Iterable[Substance]) -> list[int]:
         """The days on which one of these was used, in order."""
         return sorted(set[int]().union(*(self.used.get(kind, set()) for kind in substances)))
 

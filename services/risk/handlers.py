@@ -14,6 +14,7 @@ from services.risk import service
 from services.risk.asking import ladder_now
 from services.risk.model import Course, clock_now, courses
 
+
 @service.on(ClientAssigned)
 def know_the_coach(event: ClientAssigned) -> None:
     Course.change(

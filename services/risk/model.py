@@ -115,8 +115,9 @@ class Course(Aggregate):
             alert.told = [person for person in alert.told if person != person_id]
             alert.note("withdrawn", moment, to=[person_id])
             if not alert.told or alert.acknowledged_by == person_id:
+                # From the foot of the ladder: whoever is above may be the one who was taken off it.
                 alert.reopen(moment)
-                alert.rung = alert.rung if alert.told else "nobody"
+                alert.rung = "coach" if alert.told else "nobody"
 
     # -- what happens to an alert
 
@@ -149,7 +150,7 @@ class Course(Aggregate):
         self._tell(AlertAcknowledged, alert, alert.told, by=by)
 
     def hand_over(self, alert_id: str, by: str, to: str, clock: Clock) -> None:
-        """``to`` is asked in the place of ``by``, with a clock of their own. Raises ``WrongState`` once it is closed."""
+        """``to`` is asked instead of ``by``, with a clock of their own. Raises ``WrongState`` once it is closed."""
         alert = self.alert(alert_id)
         if alert.state == "closed":
             raise WrongState("It is closed already.")

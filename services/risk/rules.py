@@ -17,6 +17,7 @@ from schemas.risk import Band, Card, NewCheckIn
 BANDS: tuple[Band, ...] = ("steady", "watch", "high", "urgent")
 _FROM_POINTS: tuple[tuple[int, Band], ...] = ((6, "urgent"), (3, "high"), (2, "watch"), (0, "steady"))
 
+
 class Step(NamedTuple):
     """One reason for concern: how many points, and the words that the client is shown."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schemas.risk import NewCheckIn
 from schemas.substances import Substance, kinds_in

@@ -67,6 +67,8 @@ def _value(name: str, hint: Any) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _value(name, next(argument for argument in args if argument is not type(None)))
+    if origin is list and get_origin(args[0]) is Literal:
+        return list(get_args(args[0])[:2])
     if origin is list:
         return [f"{_value(name, args[0])}-{number}" for number in (1, 2)]
     if origin is Literal:

@@ -24,7 +24,7 @@ def carries_no_words(hint: Any) -> bool:
     if origin in (Union, types.UnionType):
         return all(carries_no_words(argument) for argument in args if argument is not type(None))
     if origin is list:
-        return args[0] == Id
+        return args[0] == Id or get_origin(args[0]) is Literal
     return origin is Literal or hint in PLAIN
 
 

@@ -67,7 +67,9 @@ def steps(caller: Caller, alert_id: str) -> list[tuple[str, str | None, list[str
 # -- handing over
 
 
-def test_an_alert_is_handed_to_another_coach_who_gets_a_clock_and_a_grant(cast: World, maya: Caller, sam: Caller) -> None:
+def test_an_alert_is_handed_to_another_coach_who_gets_a_clock_and_a_grant(
+    cast: World, maya: Caller, sam: Caller
+) -> None:
     alert = the_alert(cast)
     sam.post(f"/alerts/{alert.id}/acknowledge")
     answer = sam.post(f"/alerts/{alert.id}/hand-over", {"to": "kim"})
@@ -162,7 +164,7 @@ def test_the_on_call_contact_is_named_by_a_supervisor_who_has_read_the_latest(ca
 
 
 @pytest.mark.parametrize("people", [["maya"], ["nobody"], ["kim", "kim"]])
-def test_only_those_who_answer_alerts_are_on_call(cast: World, ines: Caller, people: list[str]) -> None:
+def test_only_those_who_answer_alerts_are_on_call(ines: Caller, people: list[str]) -> None:
     answer = ines.put("/on-call", {"people": people}, headers={"If-Match": '"0"'})
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["people"])
 
