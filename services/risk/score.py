@@ -1,8 +1,8 @@
 """How likely a lapse is within 7 and 14 days, from a client's own record. The standard library only.
 
-Two parts that are never mixed up. *History* is a logistic model fitted on real people (``services/risk/study``). *Today* is
-what a check-in says; no public record holds such answers, so its steps are named "assumed" until an operator fits them
-on records of their own. Nothing here is for refusing anybody anything.
+Two parts that are never mixed up. *History* is a logistic model fitted on real people (``services/risk/study``).
+*Today* is what a check-in says; no public record holds such answers, so its steps are named "assumed" until an operator
+fits them on records of their own. Nothing here is for refusing anybody anything.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ class Answer:
 
     Attributes:
         status: "assumed" or "fitted".
-        steps: (from which weight on, log-odds), rising in both; the first from 0. The weight is the answer, or 10 less the
-            answer when a low one is the heavier.
+        steps: (from which weight on, log-odds), rising in both; the first from 0. The weight is the answer, or 10 less
+            the answer when a low one is the heavier.
     """
 
     name: str
@@ -210,7 +210,9 @@ class Model:
         log_odds = self.intercept + math.fsum(parts.values())
         answered = self._answers(today or {}, use_assumed)
         shift = max(-self.limit, min(self.limit, math.fsum(answered.values())))
-        p7, p14 = (_probability(slope * log_odds + base + shift) for slope, base in map(self.platt.__getitem__, HORIZONS))
+        p7, p14 = (
+            _probability(slope * log_odds + base + shift) for slope, base in map(self.platt.__getitem__, HORIZONS)
+        )
         # Two scalings may cross where there are hardly any people; what happens in 7 days has happened in 14.
         return Scored(log_odds, {7: p7, 14: max(p7, p14)}, parts, answered)
 
