@@ -2,4 +2,8 @@
 
 from infra.service import Service
 
-service = Service("risk", home=__name__, rooms=("model", "handlers", "aim_handlers", "api"))
+service = Service(
+    "risk",
+    home=__name__,
+    rooms=("model", "aside_model", "handlers", "aim_handlers", "aside_handlers", "api", "aside_api"),
+)

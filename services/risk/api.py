@@ -12,6 +12,7 @@ from infra.web import Problem, conflict, fingerprint, needs, page, permit, permi
 from schemas import risk as say
 from schemas.crisis import LINES
 from services.risk import rules, service
+from services.risk.aside_api import keeps_unreadable
 from services.risk.model import (
     RECENT,
     Alert,
@@ -29,6 +30,7 @@ api = service.api
 
 
 @api.post("/check-ins")
+@keeps_unreadable
 @needs("client")
 @api.arguments(say.NewCheckIn.Schema)
 @api.response(201, say.CheckInOut.Schema)
