@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -161,6 +163,63 @@ def dead_replay(ids: tuple[str, ...], only: str | None, data: Path) -> None:
     click.echo(f"{count} asked for")
 
 
+@commands.group("check-ins")
+def check_ins() -> None:
+    """What clients said of their days."""
+
+
+@check_ins.group()
+def aside() -> None:
+    """Check-ins that could not be read: kept whole, until a version comes that can."""
+
+
+@aside.command("list")
+@DATA
+def aside_list(data: Path) -> None:
+    """Each that waits: id, client, when it came, and what was wrong with it."""
+    with _aside_desk(data) as desk:
+        for line in desk.listed():
+            click.echo(line)
+
+
+@aside.command("show")
+@click.argument("id")
+@DATA
+def aside_show(id: str, data: Path) -> None:
+    """Print one as the phone sent it. The look goes into the client's audit ledger."""
+    from infra.vault import Erased
+
+    with _aside_desk(data) as desk:
+        try:
+            click.echo(desk.shown(id))
+        except KeyError:
+            _fail("There is none with this id.")
+        except Erased:
+            _fail("The client was erased: nobody can read it any more.")
+
+
+@aside.command("retry")
+@click.argument("ids", nargs=-1)
+@DATA
+def aside_retry(ids: tuple[str, ...], data: Path) -> None:
+    """Hand those named, or all that wait, in again. One that is taken is done; exits with 1 when one is not."""
+    from urllib3.exceptions import HTTPError
+
+    with _aside_desk(data) as desk:
+        if "risk" not in desk.service.settings.peers:
+            _fail("ALONGSIDE_PEERS does not name risk, whose door they are handed in at.")
+        tried = []
+        try:
+            for one in desk.retry(ids):
+                tried.append(one)
+                click.echo(f"{one.id}\t{one.words}")
+        except HTTPError as error:
+            _fail(f"risk does not answer ({type(error).__name__}).")
+    taken = sum(one.taken for one in tried)
+    click.echo(f"{taken} taken, {len(tried) - taken} not")
+    sys.exit(0 if taken == len(tried) else 1)
+
+
 @commands.command()
 @DATA
 def doctor(data: Path) -> None:
@@ -184,6 +243,21 @@ def _settings(data: Path) -> Any:
         return read_settings()
     except BadSettings as error:
         _fail(str(error))
+
+
+@contextmanager
+def _aside_desk(data: Path) -> Iterator[Any]:
+    import importlib
+
+    from infra.store import STORE_DOWN
+
+    risk = importlib.import_module("services.risk").service.open(_settings(data))
+    try:
+        yield importlib.import_module("services.risk.aside_desk")
+    except STORE_DOWN as error:
+        _fail(f"The store does not answer ({type(error).__name__}).")
+    finally:
+        risk.store.close()
 
 
 def _letters(data: Path) -> list[tuple[str, dict[str, Any]]]:

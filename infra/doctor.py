@@ -27,6 +27,7 @@ def examine(settings: Settings) -> list[Finding]:
         _log(settings),
         *(_service(name, settings) for name in SERVICES),
         *_letters(settings),
+        *_set_aside(settings),
         _push(settings),
     ]
 
@@ -79,6 +80,19 @@ def _letters(settings: Settings) -> list[Finding]:
         if count:
             findings.append(Finding(name, False, f"{count} dead letters; see `alongside dead list`"))
     return findings or [Finding("dead letters", True, "none")]
+
+
+def _set_aside(settings: Settings) -> list[Finding]:
+    store = connect("risk", settings)
+    try:
+        count = store.collection("set_aside").count_documents({"state": "waiting"})
+    except STORE_DOWN:
+        # Said above, once.
+        return []
+    finally:
+        store.close()
+    words = f"{count} could not be read and are set aside; see `alongside check-ins aside list`"
+    return [Finding("check-ins", False, words)] if count else []
 
 
 def _push(settings: Settings) -> Finding:

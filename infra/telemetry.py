@@ -26,6 +26,14 @@ requests = Histogram("alongside_request_seconds", "HTTP requests", ["method", "r
 alerts_unrouted = Gauge(
     "alongside_alerts_unrouted", "Open alerts for which no human is known; page somebody", multiprocess_mode="max"
 )
+check_ins_set_aside = Gauge(
+    "alongside_check_ins_set_aside",
+    "Check-ins that could not be read and wait for an operator",
+    multiprocess_mode="max",
+)
+check_ins_not_set_aside = Counter(
+    "alongside_check_ins_not_set_aside_total", "Unreadable check-ins left with the phone: too many of the client's wait"
+)
 pushes = Counter("alongside_pushes_total", "Pushes by outcome", ["kind", "state"])
 conversations_waiting = Gauge(
     "alongside_conversations_waiting", "Conversations that no coach has taken yet", multiprocess_mode="max"

@@ -268,6 +268,7 @@ _PROBLEM_SCHEMA = {
         "detail": {"type": "string"},
         "instance": {"type": ["string", "null"]},
         "errors": {"type": "object"},
+        "set_aside": {"type": "string", "description": "What was refused is kept whole under this id."},
     },
 }
 _PROBLEM_ANSWER = {
@@ -359,7 +360,7 @@ def problem_response(error: Exception) -> Response:
         "detail": _WRONG_FIELDS if status == 422 else error.description or error.name,
         "instance": telemetry.request_id.get(),
     }
-    if (errors := _field_errors(error)) is not None:
+    if (errors := field_errors(error)) is not None:
         body["errors"] = errors
     body.update(getattr(error, "extra", {}))
     response = jsonify(body)
@@ -375,7 +376,8 @@ _WRONG_FIELDS = "Something in the request is not as it should be."
 _TITLES = {422: "Unprocessable Content", 413: "Content Too Large"}
 
 
-def _field_errors(error: HTTPException) -> Mapping[str, Any] | None:
+def field_errors(error: HTTPException) -> Mapping[str, Any] | None:
+    """What is wrong by field, as the answer will have it; None where no field is."""
     if isinstance(error, Problem):
         return error.errors
     if isinstance(error, UnprocessableEntity):

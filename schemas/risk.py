@@ -183,6 +183,21 @@ class CheckInPage(Shape):
     next: str | None
 
 
+class AsideOut(Shape):
+    """A check-in that could not be read and is kept whole. ``fields`` are the names of what was wrong; ``taken_at`` is
+    when it could be read after all."""
+
+    id: Id
+    at: Moment
+    fields: list[Line]
+    taken_at: Moment | None
+
+
+class AsidePage(Shape):
+    items: list[AsideOut]
+    next: str | None
+
+
 class AlertOut(Shape):
     id: Id
     client_id: Id

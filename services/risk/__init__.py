@@ -5,5 +5,15 @@ from infra.service import Service
 service = Service(
     "risk",
     home=__name__,
-    rooms=("model", "on_call_model", "handlers", "aim_handlers", "api", "alert_api"),
+    rooms=(
+        "model",
+        "on_call_model",
+        "aside_model",
+        "handlers",
+        "aim_handlers",
+        "aside_handlers",
+        "api",
+        "alert_api",
+        "aside_api",
+    ),
 )

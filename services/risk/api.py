@@ -16,6 +16,7 @@ from schemas.base import now
 from schemas.crisis import LINES
 from services.risk import rules, service
 from services.risk.alert_model import WrongState
+from services.risk.aside_api import keeps_unreadable
 from services.risk.asking import ladder_now
 from services.risk.check_in_model import Archive, CheckIn, open_check_in, seal_check_in
 from services.risk.model import RECENT, Course
@@ -26,6 +27,7 @@ api = service.api
 
 
 @api.post("/check-ins")
+@keeps_unreadable
 @needs("client")
 @api.arguments(say.NewCheckIn.Schema)
 @api.response(201, say.CheckInOut.Schema)

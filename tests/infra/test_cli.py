@@ -64,7 +64,9 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, world: World, **changed: str) 
         monkeypatch.setenv(f"ALONGSIDE_{name}", value)
 
 
-@pytest.mark.parametrize("command", [["doctor"], ["topics"], ["dead", "list"], ["dead", "replay"]])
+@pytest.mark.parametrize(
+    "command", [["doctor"], ["topics"], ["dead", "list"], ["dead", "replay"], ["check-ins", "aside", "list"]]
+)
 def test_bad_settings_are_told_all_at_once_and_end_with_2(run: Any, command: list[str]) -> None:
     answer = run(*command)
     assert answer.exit_code == 2

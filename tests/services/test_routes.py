@@ -77,6 +77,7 @@ CALLS: dict[str, Call] = {
     "GET /v1/check-ins": Call("/check-ins?client_id=maya"),
     "POST /v1/check-ins/<check_in_id>/correct": Call("/check-ins/{check_in}/correct", {"id": "{fresh}", "craving": 1}),
     "POST /v1/check-ins/<check_in_id>/contest": Call("/check-ins/{check_in}/contest", {"words": "not mine"}),
+    "GET /v1/check-ins/aside": Call("/check-ins/aside"),
     "GET /v1/alerts": Call("/alerts"),
     "GET /v1/alerts/load": Call("/alerts/load"),
     "GET /v1/alerts/<alert_id>": Call("/alerts/{alert}"),
