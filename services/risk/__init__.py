@@ -15,5 +15,6 @@ service = Service(
         "api",
         "alert_api",
         "aside_api",
+        "model_api",
     ),
 )
