@@ -228,11 +228,14 @@ class Course(Aggregate):
         return next(iter(reversed(self.valid())), None)
 
     def diary(self, but: str | None = None) -> Diary:
-        """What the record holds, without the check-in ``but``."""
-        diary = Diary.load(self.past)
-        for kept in self.valid():
-            if kept.id != but:
-                kept.enter(diary)
+        """What the record holds of the last ``KEPT_DAYS``, without the check-in ``but``."""
+        return self.diary_of((kept for kept in self.valid() if kept.id != but), Diary.load(self.past))
+
+    def diary_of(self, check_ins: Iterable[CheckIn], diary: Diary | None = None) -> Diary:
+        """These check-ins and the contacts that came of alerts, written into a diary or a new one."""
+        diary = diary or Diary()
+        for kept in check_ins:
+            kept.enter(diary)
         for alert in self.alerts:
             if alert.state == "closed" and alert.outcome in ("talked", "messaged", "met"):
                 diary.kept.add(alert.closed_at.toordinal())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from infra.settings import Settings
-from schemas.risk import Band, NewCheckIn
+from schemas.risk import Band
 from schemas.substances import Substance
 from services.risk.aim_rules import Aim, counts, lapse_days
 from services.risk.diary_rules import Diary
@@ -72,8 +73,8 @@ def speaks_of(model: Model, diary: Diary, aim: Aim | None) -> bool:
     return bool(about & (set(aim.substances) if aim else set(diary.used)))
 
 
-def outlook(settings: Settings, diary: Diary, aim: Aim | None, day: int, check_in: NewCheckIn) -> Outlook:
-    """The band of the weeks behind, and its weightiest reasons.
+def outlook(settings: Settings, diary: Diary, aim: Aim | None, day: int, answers: Mapping[str, Any]) -> Outlook:
+    """The band of the weeks behind with today's ``answers``, and its weightiest reasons.
 
     ``steady`` and no reasons where the model has nothing to say: fewer than 28 days are known, or it was fitted on
     people who recover from something else.
@@ -81,20 +82,16 @@ def outlook(settings: Settings, diary: Diary, aim: Aim | None, day: int, check_i
     model, record = model_of(settings), record_of(diary, aim)
     if known_days(record, day) < LEAST_KNOWN_DAYS or not speaks_of(model, diary, aim):
         return STEADY
-    scored = model.score(record, day, _today(check_in), settings.assumed_steps)
+    scored = model.score(record, day, today_of(answers), settings.assumed_steps)
     band = next((name for cut, name in cuts(model, settings.bands) if scored.p[HORIZON] >= cut), None)
     return STEADY if band is None else Outlook(band, _reasons(scored))
 
 
-def _today(c: NewCheckIn) -> dict[str, float | None]:
-    halt = [felt for felt in (c.hungry, c.angry, c.lonely, c.tired) if felt is not None]
-    return {
-        "confidence": c.confidence,
-        "craving": c.craving,
-        "risky_situation": c.risky_situation,
-        "mood": c.mood,
-        "halt": max(halt, default=None),
-    }
+def today_of(answers: Mapping[str, Any]) -> dict[str, float | None]:
+    """Those answers of a check-in that the score knows, by its names; of hungry, angry, lonely and tired the most."""
+    halt = [answers[felt] for felt in ("hungry", "angry", "lonely", "tired") if answers.get(felt) is not None]
+    plain = {name: answers.get(name) for name in ("confidence", "craving", "risky_situation", "mood")}
+    return {**plain, "halt": max(halt, default=None)}
 
 
 def _reasons(scored: Scored) -> list[str]:

@@ -53,5 +53,5 @@ class Weighing(NamedTuple):
             for kept in course.valid()
             if kept.id != instead_of and timedelta(0) < check_in.place() - kept.place() <= _WEEK
         ]
-        behind = outlook(service.settings, diary, self.aim, check_in.day(), self.body)
+        behind = outlook(service.settings, diary, self.aim, check_in.day(), check_in.answers)
         return judge(self.body, lapsed, behind)._replace(compared=compare(self.body, last_week))

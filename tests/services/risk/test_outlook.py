@@ -19,7 +19,6 @@ from services.risk.diary_rules import Diary
 from services.risk.outlook import WORDS, cuts, model_of, outlook, record_of
 from services.risk.rules import STEADY, worse
 from services.risk.score import INPUTS
-from tests.services.risk.mothers import said
 from tests.world import Caller, World, an_id, settings_for
 
 SETTINGS = settings_for("mongodb://nowhere", "sqlite:///nowhere")
@@ -36,7 +35,7 @@ def a_diary(days: int = 90, used: tuple[int, ...] = (), kind: Any = "opioids", e
 
 
 def behind(diary: Diary, aim: Aim | None = ABSTINENT, with_settings: Settings = SETTINGS, **answers: Any) -> Any:
-    return outlook(with_settings, diary, aim, TODAY, said(**answers))
+    return outlook(with_settings, diary, aim, TODAY, answers)
 
 
 def test_the_model_says_nothing_about_less_than_four_weeks() -> None:
