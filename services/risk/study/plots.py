@@ -38,7 +38,7 @@ def _after_a_month(report: Mapping[str, Any], figure: Figure) -> None:
     axes.set_yticks([-place for place in range(len(rows))], [words for words, _ in rows])
     axes.axvline(0.5, **_EVEN)
     axes.set_xlabel("AUC, with 95% of people-resamples (0.5 is a coin)")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=2)
 
 
 def _roc(report: Mapping[str, Any], figure: Figure) -> None:

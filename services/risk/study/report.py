@@ -212,7 +212,7 @@ def _age(person: Person) -> str:
     if person.age is None:
         return ""
     return next(
-        words for most, words in ((30, "under 30"), (45, "30 to 44"), (200, "45 and over")) if person.age < most
+        words for most, words in ((30, "29 or under"), (45, "30 to 44"), (200, "45 or over")) if person.age < most
     )
 
 
