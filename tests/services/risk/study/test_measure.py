@@ -12,8 +12,8 @@ pytest.importorskip("sklearn", reason="needs alongside[fit]")
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve  # noqa: E402
 
 from services.risk.study.measure import (  # noqa: E402
-    Resampling,
     Ranked,
+    Resampling,
     auc,
     brier,
     calibration_error,
@@ -81,8 +81,8 @@ def test_each_cut_reaches_the_sensitivity_that_it_is_for_and_no_higher_one_does(
     points = operating_points(P, CAME, caseload=30)
     assert [point["sensitivity"] for point in points] == [wanted / 100 for wanted in range(95, 0, -5)]
     for point in points:
-        flagged = P >= point["cut"]
-        assert flagged[CAME].mean() >= point["sensitivity"] > (P > point["cut"])[CAME].mean()
+        flagged = point["cut"] <= P
+        assert flagged[CAME].mean() >= point["sensitivity"] > (point["cut"] < P)[CAME].mean()
         assert point["specificity"] == pytest.approx((~flagged)[~CAME].mean())
         assert point["flagged"] == pytest.approx(flagged.mean())
         assert point["alerts_per_coach_day"] == pytest.approx(30 * flagged.mean() / 7)
