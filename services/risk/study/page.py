@@ -14,8 +14,8 @@ PUBLISHED = (
 )
 CITATION = (
     "Data: public.ctn0094data 1.0.6 (MIT licence, 2023, copyright public.ctn0094data authors: Balise, Hu, Odom,"
-    " Calderon, Luo, Feaster and the CTN-0094 team), which harmonises trials CTN-0027 and CTN-0030 of the National"
-    " Drug Abuse Treatment Clinical Trials Network. The shipped model was fitted on those two."
+    " Calderon, Luo, Feaster and the CTN-0094 team), which harmonises trials CTN-0027 and CTN-0030 of the Clinical"
+    " Trials Network of NIDA (United States). The shipped model was fitted on those two."
 )
 LIMITS = (
     "The shipped model was fitted on people in treatment for opioid dependence in the United States, and no others.",
