@@ -19,6 +19,10 @@ DATA = click.option(
     help="Folder of the embedded store and log.",
 )
 
+MODEL = click.option(
+    "--model", type=click.Path(dir_okay=False, path_type=Path), help="A model file; left out: the one shipped."
+)
+
 
 def main() -> None:
     """The entry point."""
@@ -220,6 +224,55 @@ def aside_retry(ids: tuple[str, ...], data: Path) -> None:
     sys.exit(0 if taken == len(tried) else 1)
 
 
+@commands.group()
+def risk() -> None:
+    """The risk score: fit it, score a folder of records, report how far it can be trusted."""
+
+
+@risk.command("fit")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("model.json"),
+    show_default=True,
+    help="The model file to write.",
+)
+def risk_fit(folders: tuple[Path, ...], out: Path) -> None:
+    """Fit the score on trials: folders with the five files, and an operator's own today.csv. Needs alongside[fit]."""
+    for line in _study("fit", folders, out):
+        click.echo(line)
+
+
+@risk.command("score")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT.csv")
+@MODEL
+def risk_score(folder: Path, out: Path, model: Path | None) -> None:
+    """Score every decision day of a folder with the five files: who,day,p7,p14. Nothing after a day is read for it."""
+    click.echo(_study("score", folder, out, model))
+
+
+@risk.command("report")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the report.")
+@MODEL
+def risk_report(folder: Path, out: Path, model: Path | None) -> None:
+    """Report on a folder with the five files, or on one of several such: a page, plots, JSON. Needs alongside[fit]."""
+    click.echo(_study("report", folder, out, model))
+
+
+@risk.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@DATA
+def risk_export(folder: Path, data: Path) -> None:
+    """Write your own records in the files that `risk fit` reads. People are numbered; no written word is in them."""
+    if folder.exists() and any(folder.iterdir()):
+        _fail(f"{folder} is not empty.")
+    with _opened(data, "services.risk", "export") as desk:
+        click.echo(desk.write_to(folder))
+
+
 @commands.command()
 @DATA
 def doctor(data: Path) -> None:
@@ -230,6 +283,16 @@ def doctor(data: Path) -> None:
     for finding in findings:
         click.echo(f"{'ok   ' if finding.well else 'WRONG'}  {finding.what}: {finding.words}")
     sys.exit(0 if all(finding.well for finding in findings) else 1)
+
+
+def _study(act: str, *given: Any) -> Any:
+    from importlib import import_module
+
+    commands_of_study = import_module("services.risk.study.commands")
+    try:
+        return getattr(commands_of_study, act)(*given)
+    except commands_of_study.Refused as error:
+        _fail(str(error))
 
 
 def _settings(data: Path) -> Any:

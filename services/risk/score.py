@@ -111,7 +111,7 @@ def features(record: Record, day: int) -> dict[str, float]:
         "longest_stretch": math.log1p(min(longest, _MONTH)),
         "use_last_7_days": math.log1p(len(_between(used, day - 6, day))),
         "weeks_with_use": float(sum(bool(_between(used, day - 7 * week - 6, day - 7 * week)) for week in range(8))),
-        "earlier_lapses": float(min(max(sum(gap > _STRETCH for gap in gaps) - 1, 0), 3)),
+        "earlier_lapses": float(min(sum(gap > _STRETCH for gap in gaps), 4)),
         "time_unseen": _since(record.kept, day, 14) * (1 - late),
         "other_substances": late if _between(record.other, day - _MONTH + 1, day) else 0.0,
         "withdrawal": late if symptoms and symptoms[-1] > 0 else 0.0,

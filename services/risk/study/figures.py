@@ -8,7 +8,7 @@ import numpy as np
 
 from services.risk.score import HORIZONS
 from services.risk.study.fit import Data, cross_fitted, fit, scaled_apart
-from services.risk.study.measure import Floats, auc, brier, calibration_error
+from services.risk.study.measure import Floats, Resampling, auc, brier, calibration_error, interval
 
 DIGITS = 4
 
@@ -40,7 +40,10 @@ def folds(data: Data) -> tuple[Floats, Floats]:
 
 
 def across(data: Data) -> list[dict[str, Any]]:
-    """For each trial: fitted on all the others, tried on it, nothing fitted again. Empty for a single trial."""
+    """For each trial: fitted on all the others, tried on it, nothing fitted again. Empty for a single trial.
+
+    ``gain_after_28_days``: of the AUC over the rival's, with its interval.
+    """
     names = np.unique(data.trial).tolist()
     found: list[dict[str, Any]] = []
     for name in names if len(names) > 1 else []:
@@ -48,7 +51,13 @@ def across(data: Data) -> list[dict[str, Any]]:
         model, tried = fit(data.among(~here)), data.among(here)
         log_odds = model.log_odds(tried.inputs)
         others = [other for other in names if other != name]
-        found.append({"fitted_on": others, "tried_on": name, **summary(tried, log_odds, model.p(log_odds))})
+        figures: dict[str, Any] = summary(tried, log_odds, model.p(log_odds))
+        draws, month = Resampling(tried.person), tried.after_a_month
+        for place, horizon in enumerate(HORIZONS):
+            lapsed = tried.lapsed[:, place]
+            gain = draws.aucs(log_odds, lapsed, month) - draws.aucs(-tried.since, lapsed, month)
+            figures[str(horizon)]["gain_after_28_days"] = interval(gain)
+        found.append({"fitted_on": others, "tried_on": name, **figures})
     return found
 
 

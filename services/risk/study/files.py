@@ -22,8 +22,21 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 # A client's own answers; a trial has none.
 TODAY = "today.csv"
 TODAY_COLUMNS = ("who", "day", "craving", "confidence", "risky_situation", "mood", "halt")
-# What treats the dependence is not "another substance", however it was come by and found.
-MEDICATIONS = frozenset({"methadone", "buprenorphine", "suboxone", "subutex", "naltrexone", "vivitrol"})
+# What is no "other substance" though a file lists it: what treats the dependence, however it was come by, and remedies.
+_TREATMENT = {"methadone", "buprenorphine", "suboxone", "subutex", "naltrexone", "vivitrol", "lofexidine", "clonidine"}
+_REMEDIES = {
+    "acetaminophen",
+    "antibiotic",
+    "antidepressant",
+    "antiemetic",
+    "antihistamine",
+    "antipsychotic",
+    "benadryl",
+    "nicotine",
+    "trazodone",
+    "tryclic-antidepressant",
+}
+NOT_COUNTED = frozenset(_TREATMENT | _REMEDIES)
 
 
 class BadFiles(ValueError):
@@ -87,7 +100,7 @@ def read(folder: Path) -> Trial:
     for row in _rows(folder, "use.csv"):
         if row.whole("opioid", 0, 1):
             of(row).use.add(row.day())
-        elif row.text("what").casefold() not in MEDICATIONS:
+        elif row.text("what").casefold() not in NOT_COUNTED:
             of(row).other.add(row.day())
     for row in _rows(folder, "contacts.csv"):
         attended = row.one_of("kind", ("attended", "missed")) == "attended"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from services.risk.score import HORIZONS, INPUTS
+from services.risk.score import HORIZONS, INPUTS, Model
 from services.risk.study.measure import Bools, Floats
 from services.risk.study.panel import MONTH, Row
 
@@ -33,7 +33,7 @@ class CannotFit(ValueError):
 
 
 class Data(NamedTuple):
-    """A panel as arrays. ``inputs``: (weeks, inputs); ``lapsed``: (weeks, horizons)."""
+    """A panel as arrays. ``inputs``: (weeks, inputs and whatever else is tried); ``lapsed``: (weeks, horizons)."""
 
     inputs: Floats
     lapsed: Bools
@@ -55,6 +55,13 @@ class Fitted(NamedTuple):
     intercept: float
     coefficients: Floats
     platt: Floats
+
+    @classmethod
+    def of(cls, model: Model) -> Fitted:
+        """The same numbers as a model file holds, as arrays."""
+        rows = np.array([model.inputs[name] for name in NAMES])
+        slopes = rows[:, 0] / rows[:, 2]
+        return cls(model.intercept - float(slopes @ rows[:, 1]), slopes, np.array([model.platt[h] for h in HORIZONS]))
 
     def log_odds(self, inputs: Floats) -> Floats:
         found: Floats = self.intercept + inputs @ self.coefficients
@@ -82,7 +89,7 @@ def fit(data: Data) -> Fitted:
 
     Raises CannotFit.
     """
-    return _without_scaling(data)._replace(platt=scale(data, cross_fitted(data)))
+    return without_scaling(data)._replace(platt=scale(data, cross_fitted(data)))
 
 
 def cross_fitted(data: Data) -> Floats:
@@ -91,7 +98,7 @@ def cross_fitted(data: Data) -> Floats:
     found = np.zeros(len(data.since))
     for fold in range(FOLDS):
         out = folds == fold
-        found[out] = _without_scaling(data.among(~out)).log_odds(data.inputs[out])
+        found[out] = without_scaling(data.among(~out)).log_odds(data.inputs[out])
     return found
 
 
@@ -150,13 +157,21 @@ def likely_on_top(base: Floats, columns: Floats, lapsed: Bools, ridge: float) ->
     return _most_likely(columns, lapsed, weights, ridge, rising=True, base=base)[0]
 
 
-def _without_scaling(data: Data) -> Fitted:
+def without_scaling(data: Data, tried: Sequence[int] = ()) -> Fitted:
+    """The model before its scores are scaled.
+
+    Args:
+        data: the columns after those of ``INPUTS`` are candidates.
+        tried: the sign of each candidate.
+
+    Raises CannotFit.
+    """
     if not len(data.since) or not all(0 < share < 1 for share in data.lapsed.mean(axis=0)):
         raise CannotFit("There must be weeks with a lapse and weeks without one, at both horizons and in each fold.")
     columns = data.inputs.copy()
     time, growing = NAMES.index("time_without_use"), [NAMES.index(name) for name in _GROW_WITH_TIME]
     columns[:, growing] -= _SLOPE * columns[:, [time]]
-    found, intercepts = coefficients(columns, data.lapsed, _weights(data), [INPUTS[name] for name in NAMES])
+    found, intercepts = coefficients(columns, data.lapsed, _weights(data), [*INPUTS.values(), *tried])
     found[time] -= _SLOPE * found[growing].sum()
     return Fitted(float(intercepts[0]), found, np.array([[1.0, 0.0]] * len(HORIZONS)))
 

@@ -28,7 +28,7 @@ class Ranked:
     def __init__(self, score: Floats, happened: Bools) -> None:
         self._order = np.argsort(score, kind="stable")
         ordered = score[self._order]
-        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self._ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])
         self._happened = happened[self._order]
 
     def auc(self, weights: Floats) -> Floats:
@@ -37,12 +37,12 @@ class Ranked:
         How likely a week before a lapse scores over a week before none, both drawn with their weights.
         """
         ordered = weights[self._order]
-        lapses = np.add.reduceat(np.where(self._happened[:, None], ordered, 0), self._starts, axis=0)
-        others = np.add.reduceat(np.where(self._happened[:, None], 0, ordered), self._starts, axis=0)
-        below = np.cumsum(others, axis=0) - others / 2
-        pairs = lapses.sum(axis=0) * others.sum(axis=0)
+        # Up to each distinct score: the weight of the weeks before a lapse, and of the others.
+        lapses = np.cumsum(ordered * self._happened[:, None], axis=0)[self._ends]
+        others = np.cumsum(ordered, axis=0)[self._ends] - lapses
+        widths, heights = np.diff(lapses, axis=0, prepend=0), others - np.diff(others, axis=0, prepend=0) / 2
         with np.errstate(invalid="ignore"):
-            found: Floats = (lapses * below).sum(axis=0) / pairs
+            found: Floats = np.einsum("ij,ij->j", widths, heights) / (lapses[-1] * others[-1])
         return found
 
 
@@ -64,7 +64,10 @@ class Resampling:
 
     def aucs(self, score: Floats, happened: Bools, among: Bools) -> Floats:
         """The AUC among some rows: of all people first, then of each resample."""
-        return Ranked(score[among], happened[among]).auc(self._counts[self._of[among]])
+        ranked, of = Ranked(score[among], happened[among]), self._of[among]
+        # In pieces that fit near the processor.
+        pieces = range(0, self._counts.shape[1], 32)
+        return np.concatenate([ranked.auc(self._counts[:, piece : piece + 32][of]) for piece in pieces])
 
 
 def interval(values: Floats) -> Interval:
