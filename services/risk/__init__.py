@@ -5,5 +5,16 @@ from infra.service import Service
 service = Service(
     "risk",
     home=__name__,
-    rooms=("model", "aside_model", "handlers", "aim_handlers", "aside_handlers", "api", "aside_api"),
+    rooms=(
+        "model",
+        "aside_model",
+        "reminder_model",
+        "handlers",
+        "aim_handlers",
+        "aside_handlers",
+        "reminder_handlers",
+        "api",
+        "aside_api",
+        "reminder_api",
+    ),
 )

@@ -76,6 +76,8 @@ CALLS: dict[str, Call] = {
     "POST /v1/check-ins": Call("/check-ins", {"id": "{check_in}", "craving": 1}),
     "GET /v1/check-ins": Call("/check-ins?client_id=maya"),
     "GET /v1/check-ins/aside": Call("/check-ins/aside"),
+    "GET /v1/me/reminder": Call("/me/reminder"),
+    "PUT /v1/me/reminder": Call("/me/reminder", {"at": "20:00", "timezone": "UTC", "on": True}),
     "GET /v1/alerts": Call("/alerts"),
     "GET /v1/alerts/<alert_id>": Call("/alerts/{alert}"),
     "POST /v1/alerts/<alert_id>/acknowledge": Call("/alerts/{alert}/acknowledge"),
