@@ -45,6 +45,11 @@ class Settings:
         rate_limits: whether too many requests are refused.
         proxies: how many proxies in front of the gateway are ours, so that the caller's address is believed from them.
         alert_seconds: by band, how long an alert waits for a human before the next one is asked.
+        follow_up_seconds: how long after it was acknowledged an alert that nobody closed is asked about again.
+        alert_budget: how many alerts a day are thought enough for one coach; beyond it others are asked first.
+        bands: by band, the sensitivity at which the weeks behind a client are called by it.
+        assumed_steps: whether today's answers move the score by steps that are assumed and not fitted.
+        risk_model: path of the operator's own model file, or None for the one that ships.
         waiting_seconds: how long a conversation waits for whoever is on duty before the supervisors are told.
         token_seconds: how long an access token holds.
         region: whose crisis lines are shown first.
@@ -68,6 +73,11 @@ class Settings:
     rate_limits: bool
     proxies: int
     alert_seconds: Mapping[str, int]
+    follow_up_seconds: int
+    alert_budget: int
+    bands: Mapping[str, float]
+    assumed_steps: bool
+    risk_model: str | None
     waiting_seconds: int
     token_seconds: int
     region: str
@@ -104,6 +114,11 @@ def read_settings() -> Settings:
             "urgent": env.int("ALERT_SECONDS_URGENT", 300, validate=Range(min=1)),
             "high": env.int("ALERT_SECONDS_HIGH", 1800, validate=Range(min=1)),
         },
+        follow_up_seconds=env.int("FOLLOW_UP_SECONDS", 14400, validate=Range(min=1)),
+        alert_budget=env.int("ALERT_BUDGET", 6, validate=Range(min=1)),
+        bands=_bands(env.str("BANDS", "watch=0.80,high=0.40", validate=_are_bands)),
+        assumed_steps=env.str("ASSUMED_STEPS", "on", validate=OneOf(("on", "off"))) == "on",
+        risk_model=env.str("RISK_MODEL", None) or None,
         waiting_seconds=env.int("WAITING_SECONDS", 300, validate=Range(min=1)),
         token_seconds=env.int("TOKEN_SECONDS", 900, validate=Range(min=1)),
         region=env.str("REGION", "US", validate=OneOf(("US", "GB"))),
@@ -202,6 +217,23 @@ def _are_peers(value: str) -> None:
 
 def _peers(value: str | None) -> dict[str, str]:
     return {name: url.rstrip("/") for name, url in _pairs(value or "")}
+
+
+def _are_bands(value: str) -> None:
+    names, shares = [name for name, _ in _pairs(value)], [share for _, share in _pairs(value)]
+    known = ["watch", "high", "urgent"]
+    if not names or [name for name in known if name in names] != names:
+        raise ValidationError("must be like watch=0.80,high=0.40, of watch, high and urgent in this order")
+    if not all(re.fullmatch(r"0?\.\d+", share, re.ASCII) for share in shares):
+        raise ValidationError("each share must be between 0 and 1, such as 0.80")
+    found = [float(share) for share in shares]
+    if found != sorted(found, reverse=True) or 0 in found:
+        raise ValidationError("a heavier band cannot find more than a lighter one, and each must find something")
+
+
+def _bands(value: str | None) -> dict[str, float]:
+    # Like the key above: a value that was found wrong is None here.
+    return {name: float(share) for name, share in _pairs(value)} if isinstance(value, str) else {}
 
 
 def _pairs(value: str) -> list[tuple[str, str]]:

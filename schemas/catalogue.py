@@ -36,6 +36,7 @@ OWNERS: dict[str, str] = {
     "check-ins": "risk",
     "alerts": "risk",
     "clients": "risk",
+    "on-call": "risk",
     "help": "risk",
     "crisis-lines": "risk",
     "goals": "goals",

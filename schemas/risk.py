@@ -6,11 +6,27 @@ from dataclasses import field
 from typing import ClassVar, Literal
 
 from schemas.base import Event, Hint, Shape
-from schemas.fields import Days, Hours, Id, Level, Line, Moment, RiskySituation, Scale, Text, WallTime, Zone
+from schemas.fields import (
+    Count,
+    Days,
+    Hours,
+    Id,
+    Level,
+    Line,
+    Moment,
+    RiskySituation,
+    Scale,
+    Text,
+    WallTime,
+    Zone,
+)
 
 Band = Literal["steady", "watch", "high", "urgent"]
-Rung = Literal["coach", "cover", "supervisor", "nobody"]
+Rung = Literal["coach", "cover", "supervisor", "on_call", "nobody"]
 Outcome = Literal["talked", "messaged", "met", "emergency", "no_answer", "not_needed"]
+Contact = Literal["phone", "video", "chat", "in_person"]
+# The four kinds that Reif 2014 tells apart.
+Support = Literal["emotional", "informational", "instrumental", "affiliational"]
 
 
 class CheckInRecorded(Event):
@@ -21,6 +37,35 @@ class CheckInRecorded(Event):
     check_in_id: Id
     client_id: Id
     band: Band
+
+
+class CheckInCorrected(Event):
+    """A client put another check-in in the place of one; both are kept."""
+
+    topic: ClassVar[str] = "risk"
+    key: ClassVar[str] = "client_id"
+    check_in_id: Id
+    by_check_in_id: Id
+    client_id: Id
+    band: Band
+
+
+class BandContested(Event):
+    """A client said that the band of a check-in is not right. The words stay where they were written."""
+
+    topic: ClassVar[str] = "risk"
+    key: ClassVar[str] = "client_id"
+    check_in_id: Id
+    client_id: Id
+
+
+class OnCallNamed(Event):
+    """Who is asked when nobody else answers."""
+
+    topic: ClassVar[str] = "risk"
+    key: ClassVar[str] = "by"
+    by: Id
+    people: list[Id]
 
 
 class _AlertEvent(Event):
@@ -52,6 +97,14 @@ class AlertEscalated(_AlertEvent):
 
     hint: ClassVar[Hint | None] = Hint("alert", ("alert_id",), "escalated", "alert")
     due_at: Moment
+
+
+class AlertHandedOver(_AlertEvent):
+    """One human asks another to be in touch instead."""
+
+    hint: ClassVar[Hint | None] = Hint("alert", ("alert_id",), "handed_over", "alert")
+    due_at: Moment
+    by: Id
 
 
 class AlertAcknowledged(_AlertEvent):
@@ -121,19 +174,36 @@ class Card(Shape):
 
 
 class CheckInOut(Shape):
+    """``compared`` says how today is beside the person's own last week."""
+
     id: Id
     at: Moment
     band: Band
     reasons: list[Line]
+    compared: list[Line]
     cards: list[Card]
 
 
 class CheckInRecord(NewCheckIn):
-    """A check-in as it is read back."""
+    """A check-in as it is read back.
+
+    ``corrects`` and ``corrected_by`` are the other check-in where one took the place of another; ``contested`` is what
+    the client says against the band.
+    """
 
     client_id: Id = ""
     band: Band = "steady"
     reasons: list[Line] = field(default_factory=list)
+    compared: list[Line] = field(default_factory=list)
+    corrects: Id | None = None
+    corrected_by: Id | None = None
+    contested: Text | None = None
+
+
+class Contest(Shape):
+    """Why the band is not right, in the client's own words."""
+
+    words: Text
 
 
 class CheckInPage(Shape):
@@ -184,6 +254,9 @@ class AlertOut(Shape):
     due_at: Moment | None
     acknowledged_by: Id | None
     outcome: Outcome | None
+    contact: Contact | None
+    support: list[Support]
+    contested: bool
 
 
 class AlertPage(Shape):
@@ -191,18 +264,75 @@ class AlertPage(Shape):
     next: str | None
 
 
+class HandOver(Shape):
+    """The coach or supervisor who is asked instead."""
+
+    to: Id
+
+
 class Closing(Shape):
+    """How it ended; by what kind of contact, and what kinds of support it gave."""
+
     outcome: Outcome
+    contact: Contact | None = None
+    support: list[Support] = field(default_factory=list)
+
+
+class Step(Shape):
+    """One step in the trail of an alert. The same step again is counted, and ``last_at`` is the last time."""
+
+    at: Moment
+    last_at: Moment
+    times: Count
+    what: Line
+    rung: Rung
+    by: Id | None
+    to: list[Id]
+
+
+class Trail(Shape):
+    items: list[Step]
+    next: str | None = None
+
+
+class LoadOut(Shape):
+    """How much a coach is asked: open alerts, those of the last 24 hours and 7 days, and the budget of a day."""
+
+    coach_id: Id
+    on_duty: bool
+    open: Count
+    day: Count
+    week: Count
+    budget: Count
+    over: bool
+
+
+class Loads(Shape):
+    items: list[LoadOut]
+    next: str | None = None
+
+
+class OnCallEdit(Shape):
+    """Coaches or supervisors, all of whom are asked together."""
+
+    people: list[Id]
 
 
 class RiskOut(Shape):
-    """What the latest check-in says. ``band`` is null before the first."""
+    """What the latest check-in says. ``band`` is null before the first; the client and the coach see the same.
+
+    ``answered`` is whether a human is on the open alert, and null where none is open.
+    """
 
     client_id: Id
     band: Band | None
     reasons: list[Line]
+    compared: list[Line]
     at: Moment | None
+    check_in_id: Id | None
+    contested: Text | None
     open_alert: Id | None
+    answered: bool | None
 
 
 class CrisisLine(Shape):

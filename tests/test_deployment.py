@@ -227,6 +227,11 @@ def test_a_default_in_the_compose_file_is_the_default_of_the_setting(monkeypatch
         "firebase_credentials",
         "firebase_project",
         "alert_seconds",
+        "follow_up_seconds",
+        "alert_budget",
+        "bands",
+        "assumed_steps",
+        "risk_model",
         "token_seconds",
         "region",
     ):

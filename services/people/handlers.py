@@ -11,7 +11,7 @@ from infra.ids import derived_id
 from infra.store import AlreadyDone
 from schemas.coaching import AssignmentEnded, ClientAssigned
 from schemas.people import RecordSeen
-from schemas.risk import AlertClosed, AlertEscalated, AlertRaised, AlertWorsened
+from schemas.risk import AlertClosed, AlertEscalated, AlertHandedOver, AlertRaised, AlertWorsened
 from services.people import service
 from services.people.model import Grant
 
@@ -39,8 +39,11 @@ def end_the_care(event: AssignmentEnded) -> None:
     )
 
 
-@service.on(AlertRaised, AlertWorsened, AlertEscalated)
-def let_those_asked_stand_in(event: AlertRaised | AlertWorsened | AlertEscalated) -> None:
+Asking = AlertRaised | AlertWorsened | AlertEscalated | AlertHandedOver
+
+
+@service.on(AlertRaised, AlertWorsened, AlertEscalated, AlertHandedOver)
+def let_those_asked_stand_in(event: Asking) -> None:
     """Whoever is asked to answer in the coach's place can see whom it is about and talk with them."""
     if event.rung == "coach":
         return
@@ -48,7 +51,7 @@ def let_those_asked_stand_in(event: AlertRaised | AlertWorsened | AlertEscalated
         _once(derived_id(event.alert_id, person_id, "cover"), person_id, event)
 
 
-def _once(grant_id: str, person_id: str, event: AlertRaised | AlertWorsened | AlertEscalated) -> None:
+def _once(grant_id: str, person_id: str, event: Asking) -> None:
     try:
         Grant.change(
             grant_id,

@@ -7,6 +7,7 @@ service = Service(
     home=__name__,
     rooms=(
         "model",
+        "on_call_model",
         "aside_model",
         "reminder_model",
         "handlers",
@@ -14,6 +15,7 @@ service = Service(
         "aside_handlers",
         "reminder_handlers",
         "api",
+        "alert_api",
         "aside_api",
         "reminder_api",
     ),

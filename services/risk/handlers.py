@@ -6,10 +6,13 @@ from datetime import datetime
 from functools import partial
 
 from infra import telemetry
+from infra.ids import derived_id
 from infra.store import keep_newer
 from schemas.coaching import AssignmentEnded, ClientAssigned, CoachWentOffDuty, CoachWentOnDuty
+from schemas.people import GrantEnded
 from services.risk import service
-from services.risk.model import Course, courses, ladder_now
+from services.risk.asking import ladder_now
+from services.risk.model import Course, clock_now, courses
 
 
 @service.on(ClientAssigned)
@@ -21,9 +24,30 @@ def know_the_coach(event: ClientAssigned) -> None:
 
 @service.on(AssignmentEnded)
 def forget_the_coach(event: AssignmentEnded) -> None:
+    moment = clock_now().moment
     Course.change(
-        event.client_id, lambda course: course.release(event.assignment_id, event.coach_id), cause=event.id, create=True
+        event.client_id,
+        lambda course: course.release(event.assignment_id, event.coach_id, moment),
+        cause=event.id,
+        create=True,
     )
+
+
+@service.on(GrantEnded)
+def ask_no_more(event: GrantEnded) -> None:
+    """Whoever may not see the client any more is asked no more, and the alert goes on to somebody who may."""
+    moment = clock_now().moment
+
+    def withdraw(course: Course) -> None:
+        for kept in course.assignments:
+            if derived_id(kept["id"], "care") == event.grant_id:
+                course.release(kept["id"], event.holder_id, moment)
+        alert = course.open_alert()
+        if alert is not None and derived_id(alert.id, event.holder_id, "cover") == event.grant_id:
+            course.withdraw(event.holder_id, moment)
+
+    if Course.load(event.subject_id) is not None:
+        Course.change(event.subject_id, withdraw)
 
 
 @service.on(CoachWentOnDuty, CoachWentOffDuty)
@@ -35,11 +59,10 @@ def know_who_is_on_duty(event: CoachWentOnDuty | CoachWentOffDuty) -> None:
 @service.every(1)
 def ask_the_next_human(moment: datetime) -> None:
     """Escalate what is overdue. Where two processes race, one commits and the other finds nothing overdue."""
-    overdue = {"alerts": {"$elemMatch": {"state": "open", "due_at": {"$lte": moment}}}}
-    for course in courses(overdue):
+    of_nobody = 0
+    for course in courses({"alerts.next_at": {"$lte": moment}}):
         # Asked anew for each, because the one before may have given somebody more to do.
-        ladder = ladder_now()
-        Course.change(course.id, partial(Course.escalate, moment=moment, ladder=ladder))
-    telemetry.alerts_unrouted.set(
-        Course.raw().count_documents({"alerts": {"$elemMatch": {"state": "open", "rung": "nobody"}}})
-    )
+        course = Course.change(course.id, partial(Course.escalate, ladder=ladder_now(moment)))
+        alert = course.open_alert()
+        of_nobody += alert is not None and alert.rung == "nobody"
+    telemetry.alerts_unrouted.set(of_nobody)

@@ -5,97 +5,39 @@ One document a client, so that a check-in, what it means and whom it is told to 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from mongoengine import (
-    BinaryField,
-    DateTimeField,
-    DictField,
-    EmbeddedDocument,
-    EmbeddedDocumentListField,
-    ListField,
-    StringField,
-)
+from mongoengine import DictField, EmbeddedDocumentListField, ListField, StringField
 
 from infra.ids import new_id
-from infra.store import Aggregate, Raw, Store
-from schemas.base import now
+from infra.store import Aggregate, Raw, Store, clock_of
 from schemas.risk import (
     AlertAcknowledged,
     AlertClosed,
     AlertEscalated,
+    AlertHandedOver,
     AlertRaised,
     AlertWorsened,
-    Band,
+    BandContested,
+    CheckInCorrected,
     CheckInRecorded,
-    NewCheckIn,
-    Outcome,
-    Rung,
+    Closing,
 )
 from services.risk import service
+from services.risk.alert_model import Alert, WrongState
+from services.risk.check_in_model import Archive, CheckIn
+from services.risk.diary_rules import Diary
+from services.risk.ladder_rules import Clock, Ladder, first_rung, next_rung
 from services.risk.rules import Verdict, worse
 
 # Older check-ins move to the archive, so that a write costs the same after ten years.
 RECENT = 60
-_WORDS = ("note", "used")
+# How long the weeks behind a client raise no second alert once a human has looked at them: the score's own horizon.
+LOOKED_AT = timedelta(days=7)
 
-
-class Ladder(NamedTuple):
-    """Who can be asked now, in the order in which they are asked.
-
-    Attributes:
-        on_duty: coaches on duty, the least burdened first.
-        supervisors: all of them.
-        seconds: by band, how long each rung has.
-    """
-
-    on_duty: list[str]
-    supervisors: list[str]
-    seconds: Mapping[str, int]
-
-
-class CheckIn(EmbeddedDocument):
-    """What a client said of a day. Numbers are plain; words are sealed."""
-
-    id = StringField(required=True)
-    at = DateTimeField(required=True)
-    received_at = DateTimeField(required=True)
-    answers = DictField()
-    words = BinaryField()
-    band = StringField(required=True)
-    reasons = ListField(StringField())
-    opioids = StringField()
-    fingerprint = StringField(required=True)
-
-    def place(self) -> datetime:
-        """Where it stands among the others. A phone whose clock is ahead does not hide the days that follow."""
-        at: datetime = min(self.at, self.received_at)
-        return at
-
-
-class Alert(EmbeddedDocument):
-    """An episode in which a human is asked to be in touch."""
-
-    id = StringField(required=True)
-    band = StringField(required=True)
-    reasons = ListField(StringField())
-    state = StringField(default="open")
-    rung = StringField(required=True)
-    raised_at = DateTimeField(required=True)
-    due_at = DateTimeField()
-    told = ListField(StringField())
-    acknowledged_by = StringField()
-    acknowledged_at = DateTimeField()
-    outcome = StringField()
-    closed_at = DateTimeField()
-    causes = ListField(StringField())
-
-
-class WrongState(Exception):
-    """The alert cannot do that now; ``str`` says why."""
+Asking = Callable[[], Ladder]
 
 
 class Course(Aggregate):
@@ -107,95 +49,161 @@ class Course(Aggregate):
         "indexes": [
             "alerts.id",
             ("alerts.told", "alerts.state"),
-            {"fields": ["alerts.due_at"], "sparse": True},
+            {"fields": ["alerts.next_at"], "sparse": True},
         ],
     }
     # Each ``{"id", "coach", "ended"}``, the newest first. An ended one stays: its beginning may be heard late.
     assignments = ListField(DictField())
     check_ins = EmbeddedDocumentListField(CheckIn)
     alerts = EmbeddedDocumentListField(Alert)
+    # The diary of the check-ins that are in the archive.
+    past = StringField()
 
     # -- what happens to a client
 
-    def observe(self, check_in: CheckIn, verdict: Verdict, ladder: Ladder) -> None:
+    def observe(self, check_in: CheckIn, verdict: Verdict, asking: Asking) -> None:
         """Take a check-in in, and ask a human when it is a bad one. A second bad one joins the alert that is open."""
+        check_in.band, check_in.reasons, check_in.compared = verdict.band, verdict.reasons, verdict.compared
         self.check_ins = sorted([*self.check_ins, check_in], key=CheckIn.place)
         self.record(CheckInRecorded, check_in_id=check_in.id, client_id=self.id, band=verdict.band)
-        self.ask_a_human(check_in.id, verdict, ladder)
+        self.ask_a_human(check_in.id, verdict, asking)
 
-    def ask_a_human(self, cause_id: str, verdict: Verdict, ladder: Ladder) -> None:
-        """Raise an alert for a verdict that is worse than ``watch``, or let it join the one that is open.
+    def correct(self, check_in_id: str, correction: CheckIn, verdict: Verdict, asking: Asking) -> None:
+        """Put a check-in in the place of another, which stays to be read. What was asked of a human is not unasked.
 
-        Args:
-            cause_id: the check-in or the assessment that the verdict is on.
+        Raises:
+            WrongState: the other was corrected before.
         """
-        if not worse(verdict.band, "watch"):
-            return
-        alert = self.open_alert()
-        if alert is None:
-            self._raise(cause_id, verdict, ladder)
-        else:
-            self._join(alert, cause_id, verdict, ladder)
+        before = self.check_in(check_in_id)
+        if before.corrected_by is not None:
+            raise WrongState("It was corrected already; correct the correction.")
+        before.corrected_by, correction.corrects = correction.id, before.id
+        self.record(
+            CheckInCorrected, check_in_id=before.id, client_id=self.id, by_check_in_id=correction.id, band=verdict.band
+        )
+        for alert in self._open_alerts():
+            if before.id in alert.causes:
+                alert.note("corrected", correction.received_at, by=self.id)
+        self.observe(correction, verdict, asking)
+
+    def contest(self, check_in_id: str, sealed: bytes, moment: datetime) -> None:
+        """The client says that a band is not right. It stays beside the band, for the coach to see."""
+        check_in = self.check_in(check_in_id)
+        check_in.contest, check_in.contested_at = sealed, moment
+        self.record(BandContested, check_in_id=check_in.id, client_id=self.id)
+        for alert in self._open_alerts():
+            if check_in.id in alert.causes:
+                alert.note("contested", moment, by=self.id)
 
     def assign(self, assignment_id: str, coach_id: str) -> None:
         """A coach takes the client on; the newest is asked first."""
         if all(kept["id"] != assignment_id for kept in self.assignments):
             self.assignments = [{"id": assignment_id, "coach": coach_id, "ended": False}, *self.assignments]
 
-    def release(self, assignment_id: str, coach_id: str) -> None:
+    def release(self, assignment_id: str, coach_id: str, moment: datetime) -> None:
         """An assignment ends. A coach who has no other is asked no more, and an open alert goes to somebody else."""
         others = [kept for kept in self.assignments if kept["id"] != assignment_id]
         self.assignments = [*others, {"id": assignment_id, "coach": coach_id, "ended": True}]
-        alert = self.open_alert()
-        if alert is None or coach_id in self.coaches() or coach_id not in alert.told:
-            return
-        alert.told = [person for person in alert.told if person != coach_id]
-        if not alert.told or alert.acknowledged_by == coach_id:
-            # Nobody is on it now: it is due at once, and the next tick asks the next human.
-            alert.state, alert.acknowledged_by, alert.acknowledged_at = "open", None, None
-            alert.rung, alert.due_at = alert.rung if alert.told else "nobody", now()
+        if coach_id not in self.coaches():
+            self.withdraw(coach_id, moment)
+
+    def withdraw(self, person_id: str, moment: datetime) -> None:
+        """Somebody may not see this client any more. What they were asked is asked of the next human, at once."""
+        for alert in self._open_alerts():
+            if person_id not in alert.told:
+                continue
+            alert.told = [person for person in alert.told if person != person_id]
+            alert.note("withdrawn", moment, to=[person_id])
+            if not alert.told or alert.acknowledged_by == person_id:
+                # From the foot of the ladder: whoever is above may be the one who was taken off it.
+                alert.reopen(moment)
+                alert.rung = "coach" if alert.told else "nobody"
 
     # -- what happens to an alert
 
-    def acknowledge(self, alert_id: str, by: str) -> None:
-        """``by`` is on it, and the clock stops. Raises ``WrongState`` when somebody was first, or it is closed."""
+    def ask_a_human(self, cause_id: str, verdict: Verdict, asking: Asking) -> None:
+        """Raise an alert for a verdict that is worse than ``watch``, or let it join the one that is open.
+
+        Args:
+            cause_id: the check-in or the assessment that the verdict is on.
+            verdict: on it.
+            asking: who can be asked; called only when somebody is.
+        """
+        if not worse(verdict.band, "watch"):
+            return
+        alert = self.open_alert()
+        if alert is not None:
+            self._join(alert, cause_id, verdict, asking)
+        elif not (verdict.lasting and self._looked_at(asking().clock.moment)):
+            self._raise(cause_id, verdict, asking())
+
+    def acknowledge(self, alert_id: str, by: str, clock: Clock) -> None:
+        """``by`` is on it. Raises ``WrongState`` when somebody was first, or it is closed."""
         alert = self.alert(alert_id)
         if alert.state == "acknowledged" and alert.acknowledged_by == by:
             return
         if alert.state != "open":
             raise WrongState(f"It is {alert.state} already.")
-        alert.state, alert.acknowledged_by, alert.acknowledged_at, alert.due_at = "acknowledged", by, now(), None
+        alert.state, alert.acknowledged_by, alert.acknowledged_at = "acknowledged", by, clock.moment
+        alert.next_at = clock.look_again()
+        alert.note("acknowledged", clock.moment, by=by)
         self._tell(AlertAcknowledged, alert, alert.told, by=by)
 
-    def close(self, alert_id: str, by: str, outcome: Outcome) -> None:
-        """The episode is over. Raises ``WrongState`` when it was closed with another outcome."""
+    def hand_over(self, alert_id: str, by: str, to: str, clock: Clock) -> None:
+        """``to`` is asked instead of ``by``, with a clock of their own. Raises ``WrongState`` once it is closed."""
         alert = self.alert(alert_id)
         if alert.state == "closed":
-            if alert.outcome != outcome:
+            raise WrongState("It is closed already.")
+        alert.told = _union(alert.told, [to])
+        alert.rung = "coach" if to in self.coaches() else "cover"
+        alert.reopen(clock.due(alert.band))
+        alert.note("handed_over", clock.moment, by=by, to=[to])
+        self._tell(AlertHandedOver, alert, [to], due_at=alert.due_at, by=by)
+
+    def close(self, alert_id: str, by: str, closing: Closing, moment: datetime) -> None:
+        """The episode is over.
+
+        Raises:
+            WrongState: it was closed with another outcome, or nobody was reached on an urgent one.
+        """
+        alert = self.alert(alert_id)
+        if alert.state == "closed":
+            if alert.outcome != closing.outcome:
                 raise WrongState("It is closed already.")
             return
-        alert.state, alert.outcome, alert.closed_at, alert.due_at = "closed", outcome, now(), None
+        if alert.band == "urgent" and closing.outcome == "no_answer":
+            raise WrongState("Nobody was reached. Hand it over, or close it as `emergency` once help was called.")
+        alert.state, alert.next_at, alert.outcome = "closed", None, closing.outcome
+        alert.contact, alert.support = closing.contact, list(closing.support)
+        alert.closed_by, alert.closed_at = by, moment
+        alert.note("closed", moment, by=by)
         self._tell(AlertClosed, alert, alert.told, by=by)
 
-    def escalate(self, moment: datetime, ladder: Ladder) -> None:
-        """Ask the next human about every open alert that is overdue, or the last ones again: never nobody, if anybody.
+    def escalate(self, ladder: Ladder) -> None:
+        """Ask the next human about every alert that is overdue, or all again: never nobody, if there is anybody.
 
-        An alert for which nobody is known stays due, so that it is given to the first human who is.
+        One that was acknowledged and forgotten is open again. One for which nobody is known stays due, so that it is
+        given to the first human who is.
         """
-        for alert in self.alerts:
-            if alert.state == "open" and alert.due_at is not None and alert.due_at <= moment:
-                rung, asked = _next_rung(alert, ladder, self.coaches())
-                if rung == "nobody":
-                    continue
-                alert.rung, alert.due_at = rung, moment + _clock(alert.band, ladder)
-                alert.told = _union(alert.told, asked)
-                self._tell(AlertEscalated, alert, asked, due_at=alert.due_at)
+        clock = ladder.clock
+        for alert in self._open_alerts():
+            if alert.next_at > clock.moment:
+                continue
+            rung, asked = next_rung(alert.rung, alert.told, self.coaches(), ladder)
+            if rung == "nobody":
+                continue
+            forgotten = alert.acknowledged_by
+            alert.reopen(clock.due(alert.band))
+            alert.rung, alert.told = rung, _union(alert.told, asked)
+            asked = _union([forgotten] if forgotten else [], asked)
+            alert.note("asked_again" if forgotten else "asked", clock.moment, to=asked)
+            self._tell(AlertEscalated, alert, asked, due_at=alert.due_at)
 
     # -- what there is
 
     def open_alert(self) -> Alert | None:
         """The episode that is not over, whether or not somebody is on it."""
-        return next((alert for alert in self.alerts if alert.state != "closed"), None)
+        return next(iter(self._open_alerts()), None)
 
     def coaches(self) -> list[str]:
         """The client's own coaches, the newest first."""
@@ -204,39 +212,84 @@ class Course(Aggregate):
     def alert(self, alert_id: str) -> Alert:
         return next(alert for alert in self.alerts if alert.id == alert_id)
 
+    def check_in(self, check_in_id: str) -> CheckIn:
+        """One of the recent ones. Raises ``KeyError``."""
+        found = next((kept for kept in self.check_ins if kept.id == check_in_id), None)
+        if found is None:
+            raise KeyError(check_in_id)
+        return found
+
+    def valid(self) -> list[CheckIn]:
+        """The recent check-ins that were not corrected, the oldest first."""
+        return [kept for kept in self.check_ins if kept.corrected_by is None]
+
     def latest(self) -> CheckIn | None:
-        return self.check_ins[-1] if self.check_ins else None
+        return next(iter(reversed(self.valid())), None)
+
+    def diary(self, but: str | None = None) -> Diary:
+        """What the record holds, without the check-in ``but``."""
+        diary = Diary.load(self.past)
+        for kept in self.valid():
+            if kept.id != but:
+                kept.enter(diary)
+        for alert in self.alerts:
+            if alert.state == "closed" and alert.outcome in ("talked", "messaged", "met"):
+                diary.kept.add(alert.closed_at.toordinal())
+            elif alert.state == "closed" and alert.outcome == "no_answer":
+                diary.missed.add(alert.closed_at.toordinal())
+        return diary
+
+    def trim(self) -> None:
+        """Move check-ins that are not recent into the archive. Repeating it after a crash does the same again."""
+        old = self.check_ins[:-RECENT]
+        Archive.keep(self.id, old)
+        past = Diary.load(self.past)
+        for kept in old:
+            if kept.corrected_by is None:
+                kept.enter(past)
+        self.past = past.dump(until=self.check_ins[-1].day())
+        self.check_ins = self.check_ins[-RECENT:]
 
     # -- how
 
+    def _open_alerts(self) -> list[Alert]:
+        return [alert for alert in self.alerts if alert.state != "closed"]
+
+    def _looked_at(self, moment: datetime) -> bool:
+        return any(alert.closed_at and alert.closed_at > moment - LOOKED_AT for alert in self.alerts)
+
     def _raise(self, cause_id: str, verdict: Verdict, ladder: Ladder) -> None:
-        moment = now()
-        rung, asked = _first_rung(self.coaches(), ladder)
+        clock = ladder.clock
+        rung, asked = first_rung(self.coaches(), ladder)
         alert = Alert(
             id=new_id(),
             band=verdict.band,
             reasons=verdict.reasons,
             rung=rung,
-            raised_at=moment,
-            due_at=moment if rung == "nobody" else moment + _clock(verdict.band, ladder),
+            raised_at=clock.moment,
+            next_at=clock.moment if rung == "nobody" else clock.due(verdict.band),
             told=asked,
             causes=[cause_id],
         )
+        alert.note("raised", clock.moment, to=asked)
         self.alerts = [*self.alerts, alert]
         self._tell(AlertRaised, alert, asked, due_at=alert.due_at)
 
-    def _join(self, alert: Alert, cause_id: str, verdict: Verdict, ladder: Ladder) -> None:
+    def _join(self, alert: Alert, cause_id: str, verdict: Verdict, asking: Asking) -> None:
+        if cause_id in alert.causes:
+            return
         alert.causes = [*alert.causes, cause_id]
+        clock = asking().clock
         if not worse(verdict.band, alert.band):
+            alert.note("joined", clock.moment)
             return
         # Whoever acknowledged a high alert has not seen that it became urgent: the clock starts again.
-        moment = now()
         alert.band, alert.reasons = verdict.band, verdict.reasons
-        alert.state, alert.acknowledged_by, alert.acknowledged_at = "open", None, None
-        alert.due_at = moment if alert.rung == "nobody" else moment + _clock(alert.band, ladder)
+        alert.reopen(clock.moment if alert.rung == "nobody" else clock.due(alert.band))
+        alert.note("worsened", clock.moment, to=alert.told)
         self._tell(AlertWorsened, alert, alert.told, due_at=alert.due_at)
 
-    def _tell(self, kind: type[Any], alert: Alert, tell: list[str], **fields: Any) -> None:
+    def _tell(self, kind: type[Any], alert: Alert, tell: Sequence[str], **fields: Any) -> None:
         self.record(
             kind,
             alert_id=alert.id,
@@ -248,113 +301,13 @@ class Course(Aggregate):
         )
 
 
-def _first_rung(coaches: list[str], ladder: Ladder) -> tuple[Rung, list[str]]:
-    """The client's own coach is told, on duty or not: an alert overrides quiet hours, and the clock does the rest."""
-    if coaches:
-        return "coach", [coaches[0]]
-    return _cover(ladder, [])
-
-
-def _next_rung(alert: Alert, ladder: Ladder, coaches: list[str]) -> tuple[Rung, list[str]]:
-    if alert.rung == "nobody":
-        return _first_rung(coaches, ladder)
-    if alert.rung == "coach":
-        rung, asked = _cover(ladder, alert.told)
-    else:
-        rung, asked = _supervisors(ladder)
-    # With nobody further up, those who were told are told again, until one of them answers.
-    return (alert.rung, alert.told) if rung == "nobody" else (rung, asked)
-
-
-def _cover(ladder: Ladder, told: list[str]) -> tuple[Rung, list[str]]:
-    others = [coach for coach in ladder.on_duty if coach not in told]
-    return ("cover", others[:1]) if others else _supervisors(ladder)
-
-
-def _supervisors(ladder: Ladder) -> tuple[Rung, list[str]]:
-    return ("supervisor", ladder.supervisors) if ladder.supervisors else ("nobody", [])
-
-
-def _clock(band: Band, ladder: Ladder) -> timedelta:
-    return timedelta(seconds=ladder.seconds[band])
-
-
-def _union(told: list[str], asked: list[str]) -> list[str]:
-    return [*told, *(person for person in asked if person not in told)]
+def _union(told: Iterable[str], asked: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([*told, *asked]))
 
 
 def make_indexes(store: Store) -> None:
     """Safe to repeat."""
     store.collection("archive").create_index([("client_id", 1), ("at", -1), ("_id", -1)])
-
-
-class Archive:
-    """Check-ins that are no longer recent. An older one is kept there before it leaves the course."""
-
-    @staticmethod
-    def collection() -> Any:
-        return service.store.collection("archive")
-
-    @classmethod
-    def find(cls, client_id: str, check_in_id: str) -> CheckIn | None:
-        raw = cls.collection().find_one({"_id": f"{client_id}/{check_in_id}"})
-        return None if raw is None else CheckIn._from_son(raw["check_in"])
-
-    @classmethod
-    def behind(cls, client_id: str, check_in_id: str | None, most: int, but: set[str]) -> list[CheckIn]:
-        """Up to ``most``, newest first: those older than one of them, or the newest; ``but`` are left out."""
-        where: Raw = {"client_id": client_id, "_id": {"$nin": [f"{client_id}/{id}" for id in but]}}
-        if check_in_id is not None:
-            mark = cls.collection().find_one({"_id": f"{client_id}/{check_in_id}"}, {"at": 1})
-            if mark is None:
-                return []
-            where["$or"] = [{"at": {"$lt": mark["at"]}}, {"at": mark["at"], "_id": {"$lt": mark["_id"]}}]
-        found = cls.collection().find(where).sort([("at", -1), ("_id", -1)]).limit(most)
-        return [CheckIn._from_son(raw["check_in"]) for raw in found]
-
-    @classmethod
-    def trim(cls, course: Course) -> None:
-        """Move what is not recent out of the course. Repeating it after a crash does the same again."""
-        for old in course.check_ins[:-RECENT]:
-            key = f"{course.id}/{old.id}"
-            cls.collection().replace_one(
-                {"_id": key}, {"client_id": course.id, "at": old.at, "check_in": old.to_mongo()}, upsert=True
-            )
-        course.check_ins = course.check_ins[-RECENT:]
-
-
-def seal_check_in(client_id: str, body: NewCheckIn, verdict: Verdict, opioids: bool, print_: str) -> CheckIn:
-    """A check-in as it is kept: the words apart, sealed for the client."""
-    answers = body.dump()
-    words = {name: answers.pop(name) for name in _WORDS if answers.get(name) is not None}
-    moment = now()
-    for name in ("id", "at", *_WORDS):
-        answers.pop(name, None)
-    return CheckIn(
-        id=body.id,
-        at=body.at or moment,
-        received_at=moment,
-        answers={name: value for name, value in answers.items() if value is not None},
-        words=service.vault.seal(client_id, f"check-ins/{body.id}", json.dumps(words)) if words else None,
-        band=verdict.band,
-        reasons=verdict.reasons,
-        opioids="yes" if opioids else None,
-        fingerprint=print_,
-    )
-
-
-def open_check_in(client_id: str, kept: CheckIn) -> Raw:
-    """A check-in as its owner and the coach read it. Raises ``Erased``."""
-    words = json.loads(service.vault.open(client_id, f"check-ins/{kept.id}", kept.words)) if kept.words else {}
-    return {
-        **kept.answers,
-        **words,
-        "id": kept.id,
-        "at": kept.at,
-        "client_id": client_id,
-        "band": kept.band,
-        "reasons": kept.reasons,
-    }
 
 
 def courses(where: Raw) -> Iterator[Course]:
@@ -363,17 +316,10 @@ def courses(where: Raw) -> Iterator[Course]:
         yield Course.read(raw)
 
 
-def ladder_now() -> Ladder:
-    """Who can be asked at this moment."""
-    on_duty = [raw["_id"] for raw in service.store.collection("duty").find({"on": True})]
-    burden: Callable[[str], int] = lambda coach: Course.raw().count_documents(  # noqa: E731
-        {"alerts": {"$elemMatch": {"told": coach, "state": "open"}}}
-    )
-    return Ladder(
-        on_duty=sorted(on_duty, key=burden) if len(on_duty) > 1 else on_duty,
-        supervisors=service.people.with_role("supervisor"),
-        seconds=service.settings.alert_seconds,
-    )
+def clock_now(moment: datetime | None = None) -> Clock:
+    """The deadlines of the settings at a moment, or now by the store's clock."""
+    settings = service.settings
+    return Clock(moment or clock_of(service.store.records), settings.alert_seconds, settings.follow_up_seconds)
 
 
 service.aggregates += (Course,)

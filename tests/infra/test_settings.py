@@ -53,6 +53,8 @@ def test_the_least_that_must_be_set_is_enough(monkeypatch: pytest.MonkeyPatch) -
     assert settings.listen == ("127.0.0.1", 8000)
     assert settings.alert_seconds == {"urgent": 300, "high": 1800}
     assert settings.waiting_seconds == 300
+    assert (settings.follow_up_seconds, settings.alert_budget) == (14400, 6)
+    assert (settings.bands, settings.assumed_steps, settings.risk_model) == ({"watch": 0.8, "high": 0.4}, True, None)
     assert settings.rate_limits is True
     assert settings.peers == {}
     assert (settings.firebase_credentials, settings.fcm_endpoint) == (None, None)
@@ -70,6 +72,11 @@ def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> No
             "RATE_LIMITS": "off",
             "ALERT_SECONDS_URGENT": "1",
             "WAITING_SECONDS": "2",
+            "FOLLOW_UP_SECONDS": "3",
+            "ALERT_BUDGET": "4",
+            "BANDS": "watch=0.9,high=.5,urgent=0.10",
+            "ASSUMED_STEPS": "off",
+            "RISK_MODEL": "/etc/alongside/model.json",
             "TOKEN_SECONDS": "60",
             "REGION": "GB",
             "FCM_ENDPOINT": "http://127.0.0.1:9",
@@ -82,6 +89,9 @@ def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.rate_limits is False
     assert settings.alert_seconds["urgent"] == 1
     assert (settings.token_seconds, settings.waiting_seconds) == (60, 2)
+    assert (settings.follow_up_seconds, settings.alert_budget) == (3, 4)
+    assert settings.bands == {"watch": 0.9, "high": 0.5, "urgent": 0.1}
+    assert (settings.assumed_steps, settings.risk_model) == (False, "/etc/alongside/model.json")
     assert settings.fcm_endpoint == "http://127.0.0.1:9"
 
 
@@ -105,6 +115,10 @@ def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         "RATE_LIMITS": "maybe",
         "ALERT_SECONDS_HIGH": "0",
         "WAITING_SECONDS": "0",
+        "FOLLOW_UP_SECONDS": "0",
+        "ALERT_BUDGET": "0",
+        "BANDS": "high=0.8,watch=0.4",
+        "ASSUMED_STEPS": "perhaps",
         "TOKEN_SECONDS": "soon",
         "REGION": "XX",
     }
@@ -128,6 +142,12 @@ def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TOKEN_SECONDS", "0"),
         ("TOKEN_SECONDS", "1e3"),
         ("PEERS", "people"),
+        ("BANDS", "high=0.8,watch=0.4"),
+        ("BANDS", "watch=0.4,high=0.8"),
+        ("BANDS", "watch=1.0"),
+        ("BANDS", "watch=0"),
+        ("BANDS", "steady=0.5"),
+        ("BANDS", ""),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

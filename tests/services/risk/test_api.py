@@ -11,8 +11,9 @@ from pymongo.errors import AutoReconnect
 from schemas.base import now
 from schemas.fields import written
 from schemas.people import RecordSeen
-from schemas.risk import AlertAcknowledged, AlertClosed, AlertRaised, AlertWorsened, CheckInRecorded
-from services.risk.model import RECENT, Archive, Course
+from schemas.risk import AlertAcknowledged, AlertClosed, AlertEscalated, AlertRaised, AlertWorsened, CheckInRecorded
+from services.risk.check_in_model import Archive
+from services.risk.model import RECENT, Course
 from tests.services.risk.mothers import a_check_in, a_desperate_day, a_rough_day
 from tests.world import Caller, World
 
@@ -283,7 +284,17 @@ def test_ones_own_record_is_no_look(cast: World, maya: Caller) -> None:
 
 def test_before_the_first_check_in_there_is_no_band(alone: Caller) -> None:
     risk = alone.get("/clients/maya/risk").json
-    assert risk == {"client_id": "maya", "band": None, "reasons": [], "at": None, "open_alert": None}
+    assert risk == {
+        "client_id": "maya",
+        "band": None,
+        "reasons": [],
+        "compared": [],
+        "at": None,
+        "check_in_id": None,
+        "contested": None,
+        "open_alert": None,
+        "answered": None,
+    }
 
 
 # -- alerts
@@ -371,8 +382,20 @@ def test_the_coach_acknowledges_and_the_clock_stops(cast: World, maya: Caller, s
     )
     (told,) = cast.events(AlertAcknowledged)
     assert (told.by, told.tell) == ("sam", ["sam"])
-    cast.tick(now() + timedelta(days=1))
+    cast.tick(now() + timedelta(hours=3))
     assert sam.get(f"/alerts/{alert['id']}").json["state"] == "acknowledged"
+
+
+def test_an_alert_that_was_acknowledged_and_forgotten_is_asked_about_again(
+    cast: World, maya: Caller, sam: Caller
+) -> None:
+    alert = the_alert(cast, maya, sam)
+    sam.post(f"/alerts/{alert['id']}/acknowledge")
+    cast.tick(now() + timedelta(hours=5))
+    (told,) = cast.events(AlertEscalated)
+    assert (told.rung, told.tell) == ("supervisor", ["sam", "ines"])
+    (again,) = open_alerts(sam)
+    assert (again["state"], again["acknowledged_by"]) == ("open", None)
 
 
 def test_acknowledging_twice_says_it_once(cast: World, maya: Caller, sam: Caller) -> None:

@@ -19,6 +19,7 @@ from schemas.base import now
 from schemas.coaching import AssignmentEnded, ClientAssigned, CoachWentOffDuty, CoachWentOnDuty
 from schemas.people import GrantEnded
 from schemas.risk import AlertEscalated, AlertRaised
+from services.people.handlers import end_what_has_run_out
 from services.risk.handlers import ask_the_next_human
 from services.risk.model import Course
 from tests.services.risk.mothers import a_desperate_day, a_rough_day
@@ -84,7 +85,7 @@ def test_nobody_answers_and_the_cover_then_the_supervisors_are_asked_then_told_a
 
     for _ in range(2):
         again = pass_over(cast)
-        assert (again.rung, again.tell) == ("supervisor", ["ines"])
+        assert (again.rung, again.tell) == ("supervisor", ["sam", "rosa", "ines"])
     assert alert_of().told == ["sam", "rosa", "ines"]
     assert alert_of().state == "open"
 
@@ -199,24 +200,37 @@ def test_whoever_covers_sees_the_client_until_the_alert_is_closed(cast: World) -
     assert sees(cast, "sam", "coach")
 
 
-def test_the_cover_grant_ends_by_itself_after_a_day(cast: World) -> None:
+def test_the_cover_grant_ends_by_itself_after_a_day_in_which_nobody_was_asked_again(cast: World) -> None:
     cast.on_duty("rosa")
     bad_day(cast)
     alert_id = pass_over(cast).alert_id
     cast.caller("rosa", "coach").post(f"/alerts/{alert_id}/acknowledge")
-    cast.tick(now() + timedelta(hours=23))
+    end_what_has_run_out(now() + timedelta(hours=23))
+    cast.settle()
     assert sees(cast, "rosa", "coach")
-    cast.tick(now() + timedelta(hours=25))
+    end_what_has_run_out(now() + timedelta(hours=25))
+    cast.settle()
     assert not sees(cast, "rosa", "coach")
     (ended,) = cast.events(GrantEnded)
     assert (ended.holder_id, ended.subject_id, ended.scope) == ("rosa", "maya", "cover")
+    assert (alert_of().state, alert_of().told) == ("open", ["sam"]), "who sees nothing cannot be the one who is on it"
+
+
+def test_whoever_is_asked_again_sees_the_client_for_as_long_as_the_alert_is_open(cast: World) -> None:
+    bad_day(cast)
+    alert_id = pass_over(cast).alert_id
+    assert cast.caller("ines", "supervisor").post(f"/alerts/{alert_id}/acknowledge").status_code == 200
+    cast.tick(now() + timedelta(hours=5))
+    cast.tick(now() + timedelta(hours=25))
+    assert sees(cast, "ines", "supervisor")
 
 
 def test_a_supervisor_who_is_asked_again_after_the_grant_ran_out_sees_the_client_again(cast: World) -> None:
     bad_day(cast)
     alert_id = pass_over(cast).alert_id
     assert cast.caller("ines", "supervisor").post(f"/alerts/{alert_id}/acknowledge").status_code == 200
-    cast.tick(now() + timedelta(hours=25))
+    end_what_has_run_out(now() + timedelta(hours=25))
+    cast.settle()
     assert not sees(cast, "ines", "supervisor")
     assert cast.caller("maya", "client").post("/check-ins", a_desperate_day()).status_code == 201
     told = pass_over(cast)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.crisis import LINES, crisis_cards
 from schemas.risk import Band, Card, NewCheckIn, Used
-from services.risk.rules import BANDS, cards, help_cards, judge, speaks_of_opioids, worse
+from services.risk.rules import BANDS, cards, help_cards, judge, worse
 from tests.services.risk.mothers import said
 
 scale = st.none() | st.integers(0, 10)
@@ -63,18 +63,18 @@ def one_step_heavier(check_in: NewCheckIn, field: str) -> NewCheckIn:
 @settings(max_examples=300)
 @given(check_ins, st.sampled_from([*UP, *DOWN, "risky_situation", "used", "medication_taken"]))
 def test_the_heaviest_answer_never_lowers_the_band(check_in: NewCheckIn, field: str) -> None:
-    assert not worse(judge(check_in).band, judge(heavier(check_in, field)).band)
+    assert not worse(judge(check_in, True).band, judge(heavier(check_in, field), True).band)
 
 
 @settings(max_examples=300)
 @given(check_ins, st.sampled_from([*UP, *DOWN]))
 def test_one_step_heavier_never_lowers_the_band(check_in: NewCheckIn, field: str) -> None:
-    assert not worse(judge(check_in).band, judge(one_step_heavier(check_in, field)).band)
+    assert not worse(judge(check_in, True).band, judge(one_step_heavier(check_in, field), True).band)
 
 
 @given(check_ins)
 def test_a_day_that_is_not_steady_says_why(check_in: NewCheckIn) -> None:
-    verdict = judge(check_in)
+    verdict = judge(check_in, True)
     assert verdict.band in BANDS
     assert bool(verdict.reasons) or verdict.band == "steady"
     assert len(set(verdict.reasons)) == len(verdict.reasons)
@@ -87,7 +87,7 @@ def test_what_was_left_unsaid_is_never_held_against_anybody(check_in: NewCheckIn
         told = getattr(check_in, name)
         best = {**dict.fromkeys(UP, 0), **dict.fromkeys(DOWN, 10), "medication_taken": True, "used": None}
         if told is not None and name in best:
-            assert judge(replace(unsaid, **{name: best[name]})).band == judge(unsaid).band
+            assert judge(replace(unsaid, **{name: best[name]}), True).band == judge(unsaid, True).band
 
 
 @pytest.mark.parametrize(
@@ -113,27 +113,17 @@ def test_what_was_left_unsaid_is_never_held_against_anybody(check_in: NewCheckIn
     ids=str,
 )
 def test_a_day_has_the_band_that_its_steps_add_up_to(answers: dict[str, Any], band: Band) -> None:
-    assert judge(said(**answers)).band == band
+    assert judge(said(**answers), True).band == band
 
 
 def test_the_weightiest_reason_comes_first() -> None:
-    reasons = judge(said(craving=9, sleep_hours=2, used={"what": "wine", "days": 3})).reasons
+    reasons = judge(said(craving=9, sleep_hours=2, used={"what": "wine", "days": 3}), True).reasons
     assert reasons[0].startswith("You told us about a lapse")
     assert reasons[-1] == "You slept little"
 
 
 def test_the_feeling_that_is_named_is_the_strongest() -> None:
-    assert judge(said(hungry=8, lonely=9)).reasons == ["You are very lonely"]
-
-
-@pytest.mark.parametrize("words", ["Heroin", "some oxys", "street FENTANYL", "codeine syrup", "Percocets"])
-def test_opioids_are_found_in_the_words_for_what_was_used(words: str) -> None:
-    assert speaks_of_opioids(words)
-
-
-@pytest.mark.parametrize("words", ["wine", "beer", "cocaine", "weed", ""])
-def test_other_words_are_not_taken_for_opioids(words: str) -> None:
-    assert not speaks_of_opioids(words)
+    assert judge(said(hungry=8, lonely=9), True).reasons == ["You are very lonely"]
 
 
 @pytest.mark.parametrize("region", LINES)
@@ -186,7 +176,7 @@ def test_no_card_speaks_unkindly() -> None:
     unkind = re.compile(r"\b(?:addict\w*|abus\w*|clean|dirty|relaps\w*|junk\w*|fail\w*)\b", re.IGNORECASE)
     for card in every_card():
         assert not unkind.search(f"{card.title} {card.body}"), card.title
-    for reason in judge(said(craving=10, confidence=0, mood=0, used={"what": "wine", "days": 9})).reasons:
+    for reason in judge(said(craving=10, confidence=0, mood=0, used={"what": "wine", "days": 9}), True).reasons:
         assert not unkind.search(reason)
 
 

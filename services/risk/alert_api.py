@@ -1,0 +1,181 @@
+"""Alerts: who is asked, what was done, and how much is asked of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from infra.access import NotYours
+from infra.web import check_if_match, conflict, etag, needs, page, permit, permit_many, refuse, who
+from schemas import risk as say
+from services.risk import service
+from services.risk.alert_model import Alert, WrongState
+from services.risk.asking import load_of, on_duty
+from services.risk.model import Course, clock_now, courses
+from services.risk.on_call_model import OnCall
+
+api = service.api
+
+MOST_ON_CALL = 20
+
+
+@api.get("/alerts")
+@needs("care")
+@api.response(200, say.AlertPage.Schema)
+def list_alerts() -> Any:
+    """The alerts that the caller was asked to answer, newest first."""
+    asked = page(state=("open", "acknowledged", "closed"))
+    me = who().person_id
+    state = {"alerts.state": asked.filters["state"]} if asked.filters else {}
+    found = [
+        (course, alert)
+        for course in courses({"alerts.told": me, **state})
+        for alert in course.alerts
+        if alert.state == asked.filters.get("state", alert.state)
+        if (asked.after is None or alert.id < asked.after) and _is_asked(me, course, alert)
+    ]
+    found.sort(key=lambda pair: str(pair[1].id), reverse=True)
+    items, following = asked.cut(found[: asked.limit + 1], lambda pair: str(pair[1].id))
+    permit_many(service.grants, [course.id for course, _ in items], "alert")
+    return {"items": [_out(course, alert) for course, alert in items], "next": following}
+
+
+@api.get("/alerts/load")
+@needs("coach|supervisor")
+@api.response(200, say.Loads.Schema)
+def show_load() -> Any:
+    """How much is asked of every coach, for a supervisor; of oneself, for a coach. The heaviest first."""
+    me = who()
+    coaches = service.people.with_role("coach") if me.role == "supervisor" else [me.person_id]
+    moment, there, budget = clock_now().moment, set(on_duty()), service.settings.alert_budget
+    loads = {coach: load_of(coach, moment) for coach in coaches}
+    items = [
+        {"coach_id": coach, "on_duty": coach in there, **load._asdict(), "budget": budget, "over": load.day > budget}
+        for coach, load in sorted(loads.items(), key=lambda pair: pair[1], reverse=True)
+    ]
+    return {"items": items}
+
+
+@api.get("/alerts/<alert_id>")
+@needs("care")
+@api.response(200, say.AlertOut.Schema)
+def show_alert(alert_id: str) -> Any:
+    return _out(*_found(alert_id))
+
+
+@api.get("/alerts/<alert_id>/trail")
+@needs("care")
+@api.response(200, say.Trail.Schema)
+def show_trail(alert_id: str) -> Any:
+    """Every step that was taken, the oldest first."""
+    _, alert = _found(alert_id)
+    return {"items": list(alert.trail)}
+
+
+@api.post("/alerts/<alert_id>/acknowledge")
+@needs("care")
+@api.response(200, say.AlertOut.Schema)
+def acknowledge(alert_id: str) -> Any:
+    """The caller is on it, and the clock stops; one that is not closed later is asked about again."""
+    return _act(alert_id, lambda course: course.acknowledge(alert_id, who().person_id, clock_now()))
+
+
+@api.post("/alerts/<alert_id>/hand-over")
+@needs("care")
+@api.arguments(say.HandOver.Schema)
+@api.response(200, say.AlertOut.Schema)
+def hand_over(body: say.HandOver, alert_id: str) -> Any:
+    """Another coach or a supervisor is asked, with a clock of their own."""
+    if body.to == who().person_id or not _answers_alerts(body.to):
+        refuse("to", "Must be another coach or a supervisor.")
+    return _act(alert_id, lambda course: course.hand_over(alert_id, who().person_id, body.to, clock_now()))
+
+
+@api.post("/alerts/<alert_id>/close")
+@needs("care")
+@api.arguments(say.Closing.Schema)
+@api.response(200, say.AlertOut.Schema)
+def close(body: say.Closing, alert_id: str) -> Any:
+    return _act(alert_id, lambda course: course.close(alert_id, who().person_id, body, clock_now().moment))
+
+
+@api.get("/on-call")
+@needs("coach|supervisor")
+@api.response(200, say.OnCallEdit.Schema)
+def show_on_call() -> Any:
+    """Who is asked when nobody else answers."""
+    kept = OnCall.now()
+    return {"people": kept.people}, 200, etag(kept.version)
+
+
+@api.put("/on-call")
+@needs("supervisor")
+@api.arguments(say.OnCallEdit.Schema)
+@api.response(200, say.OnCallEdit.Schema)
+def name_on_call(body: say.OnCallEdit) -> Any:
+    """Name the programme's on-call contacts: coaches or supervisors, all asked together."""
+    if len(body.people) > MOST_ON_CALL or len(set(body.people)) < len(body.people):
+        refuse("people", f"Must be at most {MOST_ON_CALL} people, each once.")
+    for person_id in body.people:
+        if not _answers_alerts(person_id):
+            refuse("people", f"{person_id} is not a coach or a supervisor.")
+    me = who().person_id
+
+    def act(latest: OnCall) -> None:
+        check_if_match(latest.version)
+        latest.name(me, body.people)
+
+    kept = OnCall.change("on-call", act, create=True)
+    return {"people": kept.people}, 200, etag(kept.version)
+
+
+def _answers_alerts(person_id: str) -> bool:
+    return service.people.is_role(person_id, "coach") or service.people.is_role(person_id, "supervisor")
+
+
+def _found(alert_id: str) -> tuple[Course, Alert]:
+    """The alert, for whoever was asked to answer it or cares for the client."""
+    raw = Course.raw().find_one({"alerts.id": alert_id}, {"outbox": 0, "seen": 0})
+    if raw is None:
+        raise NotYours(alert_id)
+    course = Course.read(raw)
+    alert = course.alert(alert_id)
+    if who().person_id == course.id:
+        # A client sees what was found at /clients/{id}/risk; the alert is the coaches' working paper.
+        raise NotYours(alert_id)
+    permit(service.grants, course.id, "alert", because=_is_asked(who().person_id, course, alert))
+    return course, alert
+
+
+def _is_asked(person_id: str, course: Course, alert: Alert) -> bool:
+    """Whoever was asked may see it until it is closed; afterwards only with a grant that holds."""
+    if person_id not in alert.told:
+        return False
+    return alert.state != "closed" or service.grants.allows(person_id, course.id)
+
+
+def _act(alert_id: str, act: Callable[[Course], None]) -> Any:
+    course, _ = _found(alert_id)
+    try:
+        course = Course.change(course.id, act)
+    except WrongState as error:
+        conflict(str(error))
+    return _out(course, course.alert(alert_id))
+
+
+def _out(course: Course, alert: Alert) -> dict[str, Any]:
+    return {
+        "id": alert.id,
+        "client_id": course.id,
+        "band": alert.band,
+        "reasons": alert.reasons,
+        "state": alert.state,
+        "rung": alert.rung,
+        "raised_at": alert.raised_at,
+        "due_at": alert.due_at,
+        "acknowledged_by": alert.acknowledged_by,
+        "outcome": alert.outcome,
+        "contact": alert.contact,
+        "support": alert.support,
+        "contested": any(step["what"] == "contested" for step in alert.trail),
+    }
