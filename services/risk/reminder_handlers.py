@@ -15,7 +15,7 @@ def remind(moment: datetime) -> None:
     """Where two processes race, one commits and the other finds nothing due."""
     for raw in Reminder.raw().find({"due_at": {"$lte": moment}}, {"_id": 1}).limit(500):
         course = Course.load(raw["_id"])
-        check_ins = [check_in.place() for check_in in course.check_ins] if course else []
+        check_ins = [check_in.place() for check_in in course.valid()] if course else []
         is_with_a_human = course is not None and course.open_alert() is not None
         ring = partial(Reminder.ring, moment=moment, check_ins=check_ins, is_with_a_human=is_with_a_human)
         Reminder.change(raw["_id"], ring)
