@@ -16,6 +16,7 @@ from bench.chat import measure_connections, measure_latency, measure_throughput,
 from bench.check_in import enrol, measure
 from bench.push import measure_notice
 from bench.ready import Row, folder, measure_rest, measure_starts, up
+from bench.risk import measure_check_ins, measure_lateness, measure_scoring
 from bench.scale import compare_processes, forget, measure_processes, measure_scale
 
 LIBRARIES = ("gevent", "python-socketio", "flask", "pymongo", "secantusdb", "waitress")
@@ -43,6 +44,9 @@ def main(quick: bool, pairs: int, fast: str | None, messages: int, out: Path | N
         add("Silent connections", measure_connections(product, 200 if quick else 500))
         couples = enrol(product, pairs)
         add("A check-in that reaches the coach", measure(product, couples[:5], 40 if quick else 150, 10))
+        add("A bad night", measure_check_ins(product, couples, 4 if quick else 20, 50))
+        add("What judging costs", measure_scoring(product, couples[0], 200 if quick else 1000))
+        add("Clocks that run out", measure_lateness(product, couples[0], 2_000 if quick else 10_000, 50))
         add("Chat, as much as fits", measure_throughput(product, couples, 3 if quick else 6, 1 if quick else 3))
         add("Chat, at a quiet rate", measure_latency(product, couples, 4 if quick else 12, 100))
     add("A notice to many", measure_notice(2000 if quick else 10_000))

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError, ValidationError
@@ -75,7 +75,7 @@ class Settings:
     alert_seconds: Mapping[str, int]
     follow_up_seconds: int
     alert_budget: int
-    bands: Mapping[str, float]
+    bands: Mapping[Literal["steady", "watch", "high", "urgent"], float]
     assumed_steps: bool
     risk_model: str | None
     waiting_seconds: int
@@ -231,7 +231,7 @@ def _are_bands(value: str) -> None:
         raise ValidationError("a heavier band cannot find more than a lighter one, and each must find something")
 
 
-def _bands(value: str | None) -> dict[str, float]:
+def _bands(value: str | None) -> dict[Any, float]:
     # Like the key above: a value that was found wrong is None here.
     return {name: float(share) for name, share in _pairs(value)} if isinstance(value, str) else {}
 

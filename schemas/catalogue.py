@@ -37,6 +37,7 @@ OWNERS: dict[str, str] = {
     "alerts": "risk",
     "clients": "risk",
     "on-call": "risk",
+    "reports/model": "risk",
     "help": "risk",
     "crisis-lines": "risk",
     "goals": "goals",

@@ -180,6 +180,8 @@ WallEnd = Annotated[
 Date = Annotated[str, String(validate=_date, metadata=_of("YYYY-MM-DD."))]
 
 
+Figures = Annotated[dict[str, Any], fields.Dict(keys=String(), metadata=_of("Figures by name, nested."))]
+
 NO_ATTACHMENTS = "Attachments cannot be sent: a message is written words."
 
 

@@ -8,7 +8,9 @@ from typing import ClassVar, Literal
 from schemas.base import Event, Hint, Shape
 from schemas.fields import (
     Count,
+    Date,
     Days,
+    Figures,
     Hours,
     Id,
     Level,
@@ -333,6 +335,37 @@ class RiskOut(Shape):
     contested: Text | None
     open_alert: Id | None
     answered: bool | None
+
+
+class BandOut(Shape):
+    """What a band of the score finds and costs, on the weeks that the model was fitted on.
+
+    Of the weeks that were followed by use ``sensitivity`` is found; of the others ``specificity`` is left alone;
+    ``flagged`` of all weeks are called by it, which is so many alerts a day for a coach with the caseload.
+    """
+
+    band: Band
+    horizon_days: Count
+    wanted_sensitivity: float
+    cut: float
+    sensitivity: float
+    specificity: float
+    flagged: float
+    alerts_per_coach_day: float
+
+
+class ModelOut(Shape):
+    """The model behind the score. ``figures`` are as the model file has them; ``assumed`` are answers nobody fitted."""
+
+    about: Text
+    date: Date
+    people: Count
+    person_weeks: Count
+    caseload: Count
+    inputs: list[Line]
+    assumed: list[Line]
+    bands: list[BandOut]
+    figures: Figures
 
 
 class CrisisLine(Shape):

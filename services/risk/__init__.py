@@ -18,5 +18,6 @@ service = Service(
         "alert_api",
         "aside_api",
         "reminder_api",
+        "model_api",
     ),
 )

@@ -132,6 +132,11 @@ class Archive:
         return [CheckIn._from_son(raw["check_in"]) for raw in found]
 
     @classmethod
+    def everything(cls, client_id: str) -> list[CheckIn]:
+        """All of a client's, in no order."""
+        return [CheckIn._from_son(raw["check_in"]) for raw in cls.collection().find({"client_id": client_id})]
+
+    @classmethod
     def keep(cls, client_id: str, old: Iterable[CheckIn]) -> None:
         """Repeating it after a crash does the same again."""
         for check_in in old:

@@ -146,6 +146,7 @@ class Course(Aggregate):
             raise WrongState(f"It is {alert.state} already.")
         alert.state, alert.acknowledged_by, alert.acknowledged_at = "acknowledged", by, clock.moment
         alert.next_at = clock.look_again()
+        self._ask_too(alert, by)
         alert.note("acknowledged", clock.moment, by=by)
         self._tell(AlertAcknowledged, alert, alert.told, by=by)
 
@@ -154,8 +155,8 @@ class Course(Aggregate):
         alert = self.alert(alert_id)
         if alert.state == "closed":
             raise WrongState("It is closed already.")
-        alert.told = _union(alert.told, [to])
-        alert.rung = "coach" if to in self.coaches() else "cover"
+        alert.rung = "nobody"
+        self._ask_too(alert, to)
         alert.reopen(clock.due(alert.band))
         alert.note("handed_over", clock.moment, by=by, to=[to])
         self._tell(AlertHandedOver, alert, [to], due_at=alert.due_at, by=by)
@@ -227,11 +228,14 @@ class Course(Aggregate):
         return next(iter(reversed(self.valid())), None)
 
     def diary(self, but: str | None = None) -> Diary:
-        """What the record holds, without the check-in ``but``."""
-        diary = Diary.load(self.past)
-        for kept in self.valid():
-            if kept.id != but:
-                kept.enter(diary)
+        """What the record holds of the last ``KEPT_DAYS``, without the check-in ``but``."""
+        return self.diary_of((kept for kept in self.valid() if kept.id != but), Diary.load(self.past))
+
+    def diary_of(self, check_ins: Iterable[CheckIn], diary: Diary | None = None) -> Diary:
+        """These check-ins and the contacts that came of alerts, written into a diary or a new one."""
+        diary = diary or Diary()
+        for kept in check_ins:
+            kept.enter(diary)
         for alert in self.alerts:
             if alert.state == "closed" and alert.outcome in ("talked", "messaged", "met"):
                 diary.kept.add(alert.closed_at.toordinal())
@@ -254,6 +258,12 @@ class Course(Aggregate):
 
     def _open_alerts(self) -> list[Alert]:
         return [alert for alert in self.alerts if alert.state != "closed"]
+
+    def _ask_too(self, alert: Alert, person_id: str) -> None:
+        """Whoever is on it is among those who may read it, on a rung from which the ladder goes on."""
+        alert.told = _union(alert.told, [person_id])
+        if alert.rung == "nobody":
+            alert.rung = "coach" if person_id in self.coaches() else "cover"
 
     def _looked_at(self, moment: datetime) -> bool:
         return any(alert.closed_at and alert.closed_at > moment - LOOKED_AT for alert in self.alerts)

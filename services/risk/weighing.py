@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from schemas.risk import NewCheckIn
 from schemas.substances import Substance, kinds_in
+from services.risk import service
 from services.risk.aim_handlers import aim_of
-from services.risk.aim_rules import Aim, counts, lapse_days
+from services.risk.aim_rules import Aim, counts
 from services.risk.check_in_model import CheckIn
-from services.risk.diary_rules import Diary
 from services.risk.model import Course
-from services.risk.rules import STEADY, Verdict, compare, judge
+from services.risk.outlook import outlook, record_of
+from services.risk.rules import Verdict, compare, judge
 
 _WEEK = timedelta(days=7)
 
@@ -43,14 +44,14 @@ class Weighing(NamedTuple):
         """
         diary = course.diary(but=instead_of)
         check_in.enter(diary)
-        lapses = set(self._lapses(diary))
-        lapsed = any(day in lapses for day in check_in.used_on())
+        lapses = set(record_of(diary, self.aim).use)
+        lapsed = any(counts(kind, self.aim) for kind in check_in.substances) and any(
+            day in lapses for day in check_in.used_on()
+        )
         last_week = [
             kept.answers
             for kept in course.valid()
             if kept.id != instead_of and timedelta(0) < check_in.place() - kept.place() <= _WEEK
         ]
-        return judge(self.body, lapsed, STEADY)._replace(compared=compare(self.body, last_week))
-
-    def _lapses(self, diary: Diary) -> list[int]:
-        return lapse_days(diary.used_of(kind for kind in diary.used if counts(kind, self.aim)), self.aim)
+        behind = outlook(service.settings, diary, self.aim, check_in.day(), check_in.answers)
+        return judge(self.body, lapsed, behind)._replace(compared=compare(self.body, last_week))

@@ -86,6 +86,7 @@ CALLS: dict[str, Call] = {
     "GET /v1/alerts/<alert_id>/trail": Call("/alerts/{alert}/trail"),
     "POST /v1/alerts/<alert_id>/hand-over": Call("/alerts/{alert}/hand-over", {"to": "rosa"}),
     "GET /v1/on-call": Call("/on-call"),
+    "GET /v1/reports/model": Call("/reports/model"),
     "PUT /v1/on-call": Call("/on-call", {"people": []}, roles=("supervisor",)),
     "POST /v1/alerts/<alert_id>/acknowledge": Call("/alerts/{alert}/acknowledge"),
     "POST /v1/alerts/<alert_id>/close": Call("/alerts/{alert}/close", {"outcome": "not_needed"}),

@@ -1,0 +1,54 @@
+"""What the score is, for whoever is judged by it or works with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.store import Store
+from infra.web import needs
+from schemas import risk as say
+from services.risk import service
+from services.risk.outlook import HORIZON, model_of
+
+api = service.api
+
+
+@api.get("/reports/model")
+@needs("self")
+@api.response(200, say.ModelOut.Schema)
+def show_model() -> Any:
+    """On whom it was fitted, how far it can be trusted, and what each band finds and costs."""
+    model, settings = model_of(service.settings), service.settings
+    document = model.document
+    bands = []
+    for name, share in settings.bands.items():
+        cut = model.cut(share, HORIZON)
+        point = next(point for point in model.points[HORIZON] if point["cut"] == cut)
+        bands.append({"band": name, "horizon_days": HORIZON, "wanted_sensitivity": share, **point})
+    return {
+        "about": document["about"],
+        "date": document["date"],
+        "people": document["people"],
+        "person_weeks": document["person_weeks"],
+        "caseload": document["caseload"],
+        "inputs": [entry["name"] for entry in document["inputs"]],
+        "assumed": [answer.name for answer in model.today if answer.status == "assumed" and settings.assumed_steps],
+        "bands": bands,
+        "figures": document["figures"],
+    }
+
+
+def check_the_model(_: Store) -> None:
+    """A model that cannot be used ends the part at its start, and not the first check-in of a bad night.
+
+    Raises:
+        BadModel: what is wrong with the file.
+        ValueError: a sensitivity of ``ALONGSIDE_BANDS`` is not in its table.
+        OSError: there is no such file.
+    """
+    model = model_of(service.settings)
+    for share in service.settings.bands.values():
+        model.cut(share, HORIZON)
+
+
+service.preparations.append(check_the_model)
