@@ -101,7 +101,7 @@ def _sockets() -> dict[str, Any]:
 def _hints() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for event in EVENTS.values():
-        if event.hint is not None:
+        if event.hint is not None and event.hint.name is not None:
             fields = [*event.hint.fields, *(["change"] if event.hint.change else [])]
             found[event.hint.name] = {field: _KINDS.get(field, "string") for field in fields}
     return found

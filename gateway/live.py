@@ -442,6 +442,8 @@ class Live:
     def _emit_hint(self, event: Event) -> None:
         hint = event.hint
         assert hint is not None
+        if hint.name is None:
+            return
         told = {name: getattr(event, name) for name in hint.fields}
         if hint.change is not None:
             told["change"] = hint.change

@@ -68,13 +68,13 @@ class Hint(NamedTuple):
     """What a person's open app is told of an event, and the kind of push that a sleeping device gets.
 
     Attributes:
-        name: the socket event of the contract, such as ``alert``.
+        name: the socket event of the contract, such as ``alert``; None where only a sleeping device is woken.
         fields: which fields of the event the hint carries.
         change: the word for what happened, or None where the contract has none.
         push: the kind of the push, or None where a device is not woken.
     """
 
-    name: str
+    name: str | None
     fields: tuple[str, ...]
     change: str | None
     push: str | None

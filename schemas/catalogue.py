@@ -29,6 +29,7 @@ OWNERS: dict[str, str] = {
     "audit": "people",
     "coaches": "coaching",
     "me/availability": "coaching",
+    "me/reminder": "risk",
     "caseload": "coaching",
     "referrals": "coaching",
     "assignments": "coaching",

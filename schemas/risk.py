@@ -6,7 +6,22 @@ from dataclasses import field
 from typing import ClassVar, Literal
 
 from schemas.base import Event, Hint, Shape
-from schemas.fields import Count, Date, Days, Figures, Hours, Id, Level, Line, Moment, RiskySituation, Scale, Text
+from schemas.fields import (
+    Count,
+    Date,
+    Days,
+    Figures,
+    Hours,
+    Id,
+    Level,
+    Line,
+    Moment,
+    RiskySituation,
+    Scale,
+    Text,
+    WallTime,
+    Zone,
+)
 
 Band = Literal["steady", "watch", "high", "urgent"]
 Rung = Literal["coach", "cover", "supervisor", "on_call", "nobody"]
@@ -108,6 +123,21 @@ class AlertClosed(_AlertEvent):
     by: Id
 
 
+class CheckInDue(Event):
+    """It is the time at which a client wished to be reminded of the check-in.
+
+    No open app is told. The push is one of kind ``session``, whose words are "Reminder": of the kinds that there are it
+    is the only one with these words that waits for the end of quiet hours.
+    """
+
+    topic: ClassVar[str] = "risk"
+    key: ClassVar[str] = "client_id"
+    hint: ClassVar[Hint | None] = Hint(None, ("reminder_id",), None, "session")
+    client_id: Id
+    reminder_id: Id
+    tell: list[Id]
+
+
 class Used(Shape):
     """What was used, and on how many days since the last check-in."""
 
@@ -181,6 +211,23 @@ class Contest(Shape):
 class CheckInPage(Shape):
     items: list[CheckInRecord]
     next: str | None
+
+
+class ReminderEdit(Shape):
+    """``at`` on clocks of ``timezone``, every day; ``on`` false keeps the time and reminds of nothing."""
+
+    at: WallTime
+    timezone: Zone
+    on: bool
+
+
+class ReminderOut(Shape):
+    """``at`` and ``timezone`` are null before they are first set. ``due_at`` is when the next one is due."""
+
+    at: WallTime | None
+    timezone: Zone | None
+    on: bool
+    due_at: Moment | None
 
 
 class AsideOut(Shape):

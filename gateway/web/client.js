@@ -1,9 +1,10 @@
 // The client's page: how today is, the coach, the goals.
 
-import { all, Away, me, nameOf, post } from "./api.js";
+import { all, me, nameOf } from "./api.js";
 import { Chat } from "./chat.js";
+import { CheckIns } from "./checkins.js";
 import { goals } from "./goals.js";
-import { announce, button, clock, make, newId, numbers, pause } from "./page.js";
+import { announce, button, clock, make, newId, numbers } from "./page.js";
 import { thread } from "./thread.js";
 
 const KIND_WORDS = {
@@ -20,14 +21,11 @@ const FEELINGS = [
   ["hungry", "How hungry are you?", "not at all", "very"],
   ["angry", "How angry are you?", "not at all", "very"],
 ];
-const TRY_AGAIN = 2000;
 
 export function clientView(socket) {
   const chat = new Chat(socket);
   const own = goals(socket, me().id);
-  const today = make("div", { class: "panel" });
-  showQuestions(today);
-  const panels = { Today: today, Talk: talk(socket, chat), Goals: make("div", { class: "panel" }, own.element) };
+  const panels = { Today: today(socket), Talk: talk(socket, chat), Goals: make("div", { class: "panel" }, own.element) };
   const tabs = Object.entries(panels).map(([name, panel], at) => {
     panel.hidden = at > 0;
     const choose = () => {
@@ -67,7 +65,7 @@ function scale(name, question, low, high) {
     make("span", { class: "ends small" }, make("span", {}, `0 ${low}`), make("span", {}, `10 ${high}`)));
 }
 
-function showQuestions(panel) {
+function showQuestions(page, say) {
   const submit = make("button", { type: "submit", class: "main", disabled: true }, "Check in");
   const hint = make("p", { class: "small" }, "Move the first slider; all the rest is up to you.");
   const form = make(
@@ -94,9 +92,9 @@ function showQuestions(panel) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(panel, answers(form));
+    say(answers(form));
   });
-  panel.replaceChildren(form);
+  page.replaceChildren(form);
 }
 
 function answers(form) {
@@ -113,39 +111,79 @@ function answers(form) {
   return said;
 }
 
-// Under the same id until it is answered: however often it is sent, it is one check-in.
-async function send(panel, said) {
-  const words = make("p", { role: "status" }, "Sending your check-in…");
-  panel.replaceChildren(make("div", { class: "card" }, words));
-  for (;;) {
-    try {
-      showAnswer(panel, await post("/check-ins", said));
-      return;
-    } catch (error) {
-      if (!(error instanceof Away)) {
-        words.textContent = error.message;
-        words.parentElement.append(button("Back", async () => showQuestions(panel)));
-        return;
-      }
-      words.textContent = "We cannot reach Alongside right now. Your check-in is kept here and sent as soon as we can."
-        + " If it cannot wait, “Help now” at the top works.";
-      await pause(TRY_AGAIN);
-    }
+// What is known of a check-in: how the day was found, or where it is meanwhile.
+function today(socket) {
+  const checkIns = new CheckIns(socket);
+  const news = make("div", { class: "panel" });
+  const page = make("div", { class: "panel" });
+  const waiting = make("p", { class: "small", role: "status" });
+  let awaited = null;
+
+  const ask = () => {
+    awaited = null;
+    showQuestions(page, say);
+    draw();
+  };
+  function say(said) {
+    awaited = said.id;
+    showOnItsWay(page, "Sending your check-in…");
+    checkIns.say(said);
+    draw();
   }
+  // Of the one that is looked at, on the page; of one that was said before, above it.
+  function show(said, parts, words) {
+    if (said.id === awaited) {
+      page.replaceChildren(...parts, button("Check in again", async () => ask()));
+      parts[0].querySelector("h1").focus();
+    } else news.append(...parts);
+    announce(words);
+    draw();
+  }
+  function draw() {
+    const count = checkIns.waiting.filter((said) => said.id !== awaited).length;
+    waiting.hidden = !count;
+    waiting.textContent = `${count === 1 ? "A check-in is" : `${count} check-ins are`} kept here, and sent as soon as we can.`;
+  }
+
+  checkIns.addEventListener("taken", ({ detail: { said, answer } }) => {
+    const [title, words] = KIND_WORDS[answer.band];
+    show(said, [found(answer), ...cards(answer.cards)], `${title}. ${words}`);
+  });
+  checkIns.addEventListener("waits", () => {
+    draw();
+    if (awaited && !page.querySelector("button")) {
+      showOnItsWay(page, "We cannot reach Alongside right now. Your check-in is kept here and sent as soon as we can."
+        + " If it cannot wait, “Help now” at the top works.", button("Check in again", async () => ask()));
+    }
+  });
+  checkIns.addEventListener("aside", ({ detail: { said } }) => {
+    const words = "We could not read it. It is kept whole, for a person who looks after Alongside to look at. Your coach"
+      + " was not told of it: if today is hard, write to your coach, or open “Help now” at the top.";
+    show(said, [kept(said, words)], words);
+  });
+  checkIns.addEventListener("refused", ({ detail: { said, words: why } }) => {
+    const words = `${why} Your check-in stays on this phone, and is tried again when you open this page.`;
+    show(said, [kept(said, words)], words);
+  });
+  ask();
+  checkIns.send();
+  return make("div", { class: "panel" }, waiting, news, page);
 }
 
-function showAnswer(panel, answer) {
+function showOnItsWay(page, words, ...more) {
+  page.replaceChildren(make("div", { class: "card" }, make("p", { role: "status" }, words), ...more));
+}
+
+function found(answer) {
   const [title, words] = KIND_WORDS[answer.band];
-  const heading = make("h1", { tabindex: "-1" }, title);
-  panel.replaceChildren(
-    make("section", { class: `card band ${answer.band}` }, heading, make("p", {}, words),
-      answer.reasons.length > 0 && make("ul", { class: "reasons" }, answer.reasons.map((one) => make("li", {}, one))),
-      make("p", { class: "small" }, `Checked in at ${clock(answer.at)}.`)),
-    ...cards(answer.cards),
-    button("Check in again", async () => showQuestions(panel)),
-  );
-  heading.focus();
-  announce(`${title}. ${words}`);
+  return make("section", { class: `card band ${answer.band}` }, make("h1", { tabindex: "-1" }, title), make("p", {}, words),
+    answer.reasons.length > 0 && make("ul", { class: "reasons" }, answer.reasons.map((one) => make("li", {}, one))),
+    make("p", { class: "small" }, `Checked in at ${clock(answer.at)}.`));
+}
+
+function kept(said, words) {
+  return make("section", { class: "card" }, make("h1", { tabindex: "-1" }, `Your check-in of ${clock(said.at)}`),
+    make("p", {}, words));
 }
 
 // The crisis lines as one card: a list of numbers is read faster than four letters.

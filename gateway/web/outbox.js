@@ -1,20 +1,39 @@
-// Messages that are typed and not yet safe. They outlive the page, and are sent in their order until acknowledged.
+// What is typed and not yet safe: it outlives the page, and is sent in its order until it is answered. Messages are one
+// queue, check-ins another.
 
 import { me } from "./api.js";
 
-const place = () => `outbox.${me().id}`;
+export class Queue {
+  #place;
+  #id;
+
+  // Of whoever is signed in now; `id` is the name of the field that tells one from another.
+  constructor(name, id) {
+    this.#place = `${name}.${me().id}`;
+    this.#id = id;
+  }
+
+  all() {
+    return JSON.parse(localStorage.getItem(this.#place) ?? "[]");
+  }
+
+  put(said) {
+    localStorage.setItem(this.#place, JSON.stringify([...this.all(), said]));
+  }
+
+  drop(id) {
+    const left = this.all().filter((said) => said[this.#id] !== id);
+    if (left.length) localStorage.setItem(this.#place, JSON.stringify(left));
+    else localStorage.removeItem(this.#place);
+  }
+}
+
+const messages = () => new Queue("outbox", "client_message_id");
 
 export function unsent(conversationId) {
-  const everything = JSON.parse(localStorage.getItem(place()) ?? "[]");
+  const everything = messages().all();
   return conversationId ? everything.filter((draft) => draft.conversation_id === conversationId) : everything;
 }
 
-export function put(draft) {
-  localStorage.setItem(place(), JSON.stringify([...unsent(), draft]));
-}
-
-export function drop(clientMessageId) {
-  const left = unsent().filter((draft) => draft.client_message_id !== clientMessageId);
-  if (left.length) localStorage.setItem(place(), JSON.stringify(left));
-  else localStorage.removeItem(place());
-}
+export const put = (draft) => messages().put(draft);
+export const drop = (clientMessageId) => messages().drop(clientMessageId);

@@ -31,6 +31,10 @@ export class Socket extends EventTarget {
     return this.#ready;
   }
 
+  get closed() {
+    return this.#closed;
+  }
+
   // The acknowledgement. Rejects with Lost when the connection ends or is too slow: nobody knows whether it was heard.
   ask(event, data) {
     return new Promise((resolve, reject) => {

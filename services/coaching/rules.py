@@ -1,16 +1,17 @@
 """When a coach answers: the coach's own hours, and the coach's own word. Judgement only; nothing is kept or told here.
 
-Hours are wall times in the coach's zone. Where clocks change, a wall time is read as RFC 5545 reads it: one that comes
-twice is the first of the two, and one that is skipped is as long after midnight as it would have been.
+Hours are wall times in the coach's zone.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from schemas.clocks import moment_of
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # How far ahead hours are read. Whoever is away for longer is looked after again then.
@@ -121,11 +122,6 @@ def _given(duty: Duty, moment: datetime, ahead: timedelta) -> Iterator[Span]:
         if any(holiday["first"] <= day.isoformat() <= holiday["last"] for holiday in duty.holidays):
             continue
         for interval in sorted(duty.hours.get(WEEKDAYS[day.weekday()], ()), key=lambda interval: interval["start"]):
-            span = Span(_moment(day, interval["start"], zone), _moment(day, interval["end"], zone))
+            span = Span(moment_of(day, interval["start"], zone), moment_of(day, interval["end"], zone))
             if span.start < span.end and span.end > moment:
                 yield span
-
-
-def _moment(day: date, wall: str, zone: ZoneInfo) -> datetime:
-    hour, minute = map(int, wall.split(":"))
-    return datetime.combine(day + timedelta(days=hour // 24), time(hour % 24, minute), zone).astimezone(UTC)

@@ -332,5 +332,5 @@ def clock_now(moment: datetime | None = None) -> Clock:
     return Clock(moment or clock_of(service.store.records), settings.alert_seconds, settings.follow_up_seconds)
 
 
-service.aggregates = (Course,)
+service.aggregates += (Course,)
 service.preparations.append(make_indexes)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from pymongo.errors import AutoReconnect
 
 from gateway import crowd, devices, post, push, service
-from gateway.senders import RecordingSender
+from gateway.senders import RecordingSender, fields_of, words
 from infra.ids import new_id
 from schemas.alumni import NoticePosted, NoticeShareAddressed
 from schemas.base import now
 from schemas.goals import GoalAgreed
 from schemas.people import GrantEnded
-from schemas.risk import AlertRaised
+from schemas.risk import AlertRaised, CheckInDue
 from tests.app import until
 from tests.push import a_phone_of, deliver, hear, make_due, messages, sender, unfold_all
 
@@ -126,6 +126,38 @@ def test_quiet_defers_a_message_and_never_an_alert(sender: RecordingSender, quie
     a_phone_of("sam")
     make_due()
     assert [pushed.kind for pushed, _ in sender.sent] == ["alert", "message"]
+
+
+def a_reminder(person: str) -> CheckInDue:
+    return CheckInDue(id=new_id(), at=now(), version=1, client_id=person, reminder_id="opaque", tell=[person])
+
+
+def test_a_reminder_says_reminder_and_names_nobody(sender: RecordingSender) -> None:
+    theirs = a_phone_of("maya")
+    hear(a_reminder("maya"))
+    assert addresses(sender) == [theirs]
+    pushed = sender.sent[0][0]
+    assert words(pushed) == "Reminder"
+    assert fields_of(pushed) == {"v": 1, "kind": "session", "ref": "opaque", "badge": 0}
+
+
+def test_a_reminder_waits_for_the_end_of_quiet_and_for_nobody_who_is_here(sender: RecordingSender) -> None:
+    a_phone_of("maya", quiet_hours=quiet_now())
+    hear(a_reminder("maya"))
+    assert (sender.sent, states("maya")) == ([], ["made"])
+    a_phone_of("theo")
+    connected("theo")
+    hear(a_reminder("theo"))
+    assert (sender.sent, states("theo")) == ([], [])
+
+
+def test_reminders_of_two_days_that_a_phone_has_not_had_are_one(sender: RecordingSender) -> None:
+    a_phone_of("maya", quiet_hours=quiet_now())
+    hear(a_reminder("maya"))
+    hear(a_reminder("maya"))
+    a_phone_of("maya")
+    make_due()
+    assert len(sender.sent) == 1
 
 
 def test_a_night_of_messages_is_one_push_in_the_morning(sender: RecordingSender) -> None:

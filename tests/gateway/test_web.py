@@ -300,6 +300,109 @@ def test_a_check_in_made_while_its_service_is_away_is_sent_once_it_is_back(app: 
     assert len(alerts) == 1
 
 
+def check_in(page: Any, note: str) -> None:
+    page.get_by_label("How strong is the craving?").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_label("A note for your coach").fill(note)
+    page.get_by_role("button", name="Check in", exact=True).click()
+
+
+def notes_of(app: App, client: str) -> list[tuple[str, str]]:
+    """What the client noted, the oldest first, each with its id."""
+    items = app.phone(client).get("/v1/check-ins").body["items"]
+    return [(item["note"], item["id"]) for item in reversed(items)]
+
+
+def kept_on_the_phone(page: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate("""() => Object.entries(localStorage)
+        .filter(([name]) => name.startsWith("check-ins.")).flatMap(([, kept]) => JSON.parse(kept))""")
+    return found
+
+
+def test_check_ins_made_without_a_connection_outlive_the_page_and_arrive_in_order_at_their_own_moments(
+    app: App, open_page: OpenPage
+) -> None:
+    client, _ = new_couple(app)
+    robin = sign_in(open_page(PHONE), client)
+    robin.context.route("**/v1/check-ins", lambda route: route.abort())
+    for note in ("in the first tunnel", "in the second"):
+        check_in(robin, note)
+        robin.get_by_role("button", name="Check in again").click()
+    robin.get_by_text("2 check-ins are kept here").wait_for()
+    made = kept_on_the_phone(robin)
+    assert [said["note"] for said in made] == ["in the first tunnel", "in the second"]
+    robin.reload()
+    robin.get_by_text("2 check-ins are kept here").wait_for()
+    assert kept_on_the_phone(robin) == made
+    assert notes_of(app, client) == []
+
+    robin.context.unroute("**/v1/check-ins")
+    robin.reload()
+
+    until(lambda: len(notes_of(app, client)) == 2, "both arrived")
+    assert notes_of(app, client) == [(said["note"], said["id"]) for said in made]
+    arrived = app.phone(client).get("/v1/check-ins").body["items"]
+    assert [item["at"] for item in reversed(arrived)] == [said["at"] for said in made]
+    until(lambda: kept_on_the_phone(robin) == [], "the phone lets go of what is safe")
+    assert robin.get_by_role("heading", name="A steady day").count() == 2
+    robin.get_by_role("heading", name="How is today?").wait_for()
+
+
+def test_a_check_in_that_cannot_be_read_is_kept_for_a_person_and_the_next_one_goes_on(
+    app: App, open_page: OpenPage
+) -> None:
+    client, _ = new_couple(app)
+    robin = sign_in(open_page(PHONE), client)
+
+    def spoil(route: Any) -> None:
+        if "cannot be read" in (route.request.post_data or ""):
+            route.continue_(post_data=route.request.post_data.replace('"craving":6', '"craving":66'))
+        else:
+            route.continue_()
+
+    robin.context.route("**/v1/check-ins", spoil)
+    check_in(robin, "this cannot be read")
+    robin.locator("main").get_by_text("We could not read it. It is kept whole").wait_for()
+    robin.get_by_role("button", name="Check in again").click()
+    check_in(robin, "and this can")
+    robin.get_by_role("heading", name="A steady day").wait_for()
+
+    assert [note for note, _ in notes_of(app, client)] == ["and this can"]
+    (aside,) = app.phone(client).get("/v1/check-ins/aside").body["items"]
+    assert aside["fields"] == ["craving"]
+    assert kept_on_the_phone(robin) == []
+
+
+def test_a_check_in_that_nobody_keeps_stays_on_the_phone_blocks_nothing_and_is_tried_with_the_next_page(
+    app: App, open_page: OpenPage
+) -> None:
+    client, _ = new_couple(app)
+    robin = sign_in(open_page(PHONE), client)
+    refusal = {"status": 422, "content_type": "application/problem+json", "body": '{"status": 422, "detail": "No."}'}
+
+    def refuse(route: Any) -> None:
+        if "nobody keeps" in (route.request.post_data or ""):
+            route.fulfill(**refusal)
+        else:
+            route.continue_()
+
+    robin.context.route("**/v1/check-ins", refuse)
+    check_in(robin, "this nobody keeps")
+    robin.locator("main").get_by_text("Your check-in stays on this phone").wait_for()
+    robin.get_by_role("button", name="Check in again").click()
+    check_in(robin, "the next")
+    robin.get_by_role("heading", name="A steady day").wait_for()
+    assert [said["note"] for said in kept_on_the_phone(robin)] == ["this nobody keeps"]
+    assert [note for note, _ in notes_of(app, client)] == ["the next"]
+
+    robin.context.unroute("**/v1/check-ins")
+    robin.reload()
+
+    robin.get_by_role("heading", name="A steady day").wait_for()
+    assert sorted(note for note, _ in notes_of(app, client)) == ["the next", "this nobody keeps"]
+    assert kept_on_the_phone(robin) == []
+
+
 def test_help_is_there_before_anybody_signs_in_and_when_every_service_is_away(open_page: OpenPage) -> None:
     page = open_page(PHONE)
     page.route("**/v1/**", lambda route: route.abort())

@@ -78,6 +78,8 @@ CALLS: dict[str, Call] = {
     "POST /v1/check-ins/<check_in_id>/correct": Call("/check-ins/{check_in}/correct", {"id": "{fresh}", "craving": 1}),
     "POST /v1/check-ins/<check_in_id>/contest": Call("/check-ins/{check_in}/contest", {"words": "not mine"}),
     "GET /v1/check-ins/aside": Call("/check-ins/aside"),
+    "GET /v1/me/reminder": Call("/me/reminder"),
+    "PUT /v1/me/reminder": Call("/me/reminder", {"at": "20:00", "timezone": "UTC", "on": True}),
     "GET /v1/alerts": Call("/alerts"),
     "GET /v1/alerts/load": Call("/alerts/load"),
     "GET /v1/alerts/<alert_id>": Call("/alerts/{alert}"),
