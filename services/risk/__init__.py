@@ -1,5 +1,9 @@
-"""Check-ins, bands, and alerts that end at a human."""
+"""Check-ins, instruments, bands, and alerts that end at a human."""
 
 from infra.service import Service
 
-service = Service("risk", home=__name__)
+service = Service(
+    "risk",
+    home=__name__,
+    rooms=("model", "handlers", "api", "instruments", "assessment_model", "assessment_api"),
+)
