@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from marshmallow import RAISE
+
 from infra.access import NotYours, key_for
 from infra.store import Conflict, Raw
 from infra.web import Problem, fingerprint, needs, page, permit, refuse, same_or_conflict, who
@@ -31,7 +33,7 @@ def list_instruments() -> Any:
 
 @api.get("/instruments/<instrument_id>")
 @needs("self")
-@api.arguments(say.InstrumentQuery.Schema, location="query")
+@api.arguments(say.InstrumentQuery.Schema, location="query", unknown=RAISE)
 @api.response(200, say.Instrument.Schema)
 def show_instrument(query: say.InstrumentQuery, instrument_id: str) -> Any:
     """Of several versions the newest, of several variants the first, unless the query names one."""
@@ -90,7 +92,7 @@ def list_assessments() -> Any:
 
 @api.get("/assessments/due")
 @needs("care")
-@api.arguments(say.DueQuery.Schema, location="query")
+@api.arguments(say.DueQuery.Schema, location="query", unknown=RAISE)
 @api.response(200, say.DuePage.Schema)
 def list_due_assessments(query: say.DueQuery) -> Any:
     """What is due now for the caller or for ``client_id``, in the days of ``timezone``: the longest due first."""

@@ -410,7 +410,18 @@ def is_sound(instrument: Instrument, found: Finding) -> None:
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.sampled_from(list(ALL.values())), st.dictionaries(st.text(max_size=3), st.none() | st.integers() | st.text()))
+@given(
+    st.sampled_from(list(ALL.values())),
+    st.dictionaries(
+        st.sampled_from([*"123456789", "6a", "7A", "x", ""]),
+        st.none()
+        | st.booleans()
+        | st.integers(-1, 5)
+        | st.floats()
+        | st.text(max_size=2)
+        | st.lists(st.none(), max_size=1),
+    ),
+)
 def test_any_json_is_scored_or_refused_and_nothing_else_is_raised(instrument: Instrument, said: dict[str, Any]) -> None:
     assert found_or_refused(instrument, said)
 
