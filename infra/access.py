@@ -107,7 +107,12 @@ class People:
 
     def keep(self, event: PersonJoined) -> None:
         """Remember a person."""
-        keep_newer(self._copies, event.person_id, event.version, {"role": event.role})
+        keep_newer(self._copies, event.person_id, event.version, {"role": event.role, "joined_at": event.at})
+
+    def joined_at(self, person_id: str) -> datetime | None:
+        """When the account was opened; None for somebody of whom nothing, or not this, was heard."""
+        found = self._copies.find_one({"_id": person_id}, {"joined_at": 1})
+        return None if found is None else found.get("joined_at")
 
     def with_role(self, role: str) -> list[str]:
         """The ids of everybody in a role, the oldest first."""

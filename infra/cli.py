@@ -181,7 +181,7 @@ def aside() -> None:
 @DATA
 def aside_list(data: Path) -> None:
     """Each that waits: id, client, when it came, and what was wrong with it."""
-    with _aside_desk(data) as desk:
+    with _risk_desk(data, "aside_desk") as desk:
         for line in desk.listed():
             click.echo(line)
 
@@ -193,7 +193,7 @@ def aside_show(id: str, data: Path) -> None:
     """Print one as the phone sent it. The look goes into the client's audit ledger."""
     from infra.vault import Erased
 
-    with _aside_desk(data) as desk:
+    with _risk_desk(data, "aside_desk") as desk:
         try:
             click.echo(desk.shown(id))
         except KeyError:
@@ -209,7 +209,7 @@ def aside_retry(ids: tuple[str, ...], data: Path) -> None:
     """Hand those named, or all that wait, in again. One that is taken is done; exits with 1 when one is not."""
     from urllib3.exceptions import HTTPError
 
-    with _aside_desk(data) as desk:
+    with _risk_desk(data, "aside_desk") as desk:
         if "risk" not in desk.service.settings.peers:
             _fail("ALONGSIDE_PEERS does not name risk, whose door they are handed in at.")
         tried = []
@@ -269,7 +269,7 @@ def risk_export(folder: Path, data: Path) -> None:
     """Write your own records in the files that `risk fit` reads. People are numbered; no written word is in them."""
     if folder.exists() and any(folder.iterdir()):
         _fail(f"{folder} is not empty.")
-    with _opened(data, "services.risk", "export") as desk:
+    with _risk_desk(data, "export") as desk:
         click.echo(desk.write_to(folder))
 
 
@@ -309,14 +309,15 @@ def _settings(data: Path) -> Any:
 
 
 @contextmanager
-def _aside_desk(data: Path) -> Iterator[Any]:
+def _risk_desk(data: Path, room: str) -> Iterator[Any]:
+    """A room of risk with its store open."""
     import importlib
 
     from infra.store import STORE_DOWN
 
     risk = importlib.import_module("services.risk").service.open(_settings(data))
     try:
-        yield importlib.import_module("services.risk.aside_desk")
+        yield importlib.import_module(f"services.risk.{room}")
     except STORE_DOWN as error:
         _fail(f"The store does not answer ({type(error).__name__}).")
     finally:

@@ -35,6 +35,7 @@ class Service:
     Attributes:
         name: folder, database, consumer group and Blueprint.
         api: the Blueprint whose routes are served under ``/v1``.
+        openings: what reads its settings when it is opened, and raises ``BadSettings`` for what cannot be used.
         endings: what is still to be done when it stops, after its last event was heard.
         store, grants, people, vault, settings: there once it is open.
     """
@@ -54,6 +55,7 @@ class Service:
         self.ticks: list[Tick] = []
         self.api = Blueprint(name, home)
         self.aggregates: tuple[type[Aggregate], ...] = ()
+        self.openings: list[Callable[[Settings], None]] = []
         self.preparations: list[Callable[[Store], None]] = []
         self.endings: list[Callable[[], None]] = []
         # How often the log was polled. All events of one poll had happened before it.
@@ -92,7 +94,13 @@ class Service:
         return self
 
     def open(self, settings: Settings) -> Service:
-        """Name its databases. Nothing is asked of them yet, so a store that is away is no error here."""
+        """Name its databases. Nothing is asked of them yet, so a store that is away is no error here.
+
+        Raises:
+            BadSettings: a setting names something that it cannot use.
+        """
+        for act in self.openings:
+            act(settings)
         self.settings = settings
         self.store = connect(self.name, settings)
         self.grants = Grants(self.store)

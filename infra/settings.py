@@ -53,6 +53,7 @@ class Settings:
         waiting_seconds: how long a conversation waits for whoever is on duty before the supervisors are told.
         token_seconds: how long an access token holds.
         region: whose crisis lines are shown first.
+        instruments: folder of an operator's own instruments, beside those that ship, or None.
     """
 
     env: Literal["embedded", "test", "production"]
@@ -81,6 +82,7 @@ class Settings:
     waiting_seconds: int
     token_seconds: int
     region: str
+    instruments: str | None
 
 
 def read_settings() -> Settings:
@@ -122,6 +124,7 @@ def read_settings() -> Settings:
         waiting_seconds=env.int("WAITING_SECONDS", 300, validate=Range(min=1)),
         token_seconds=env.int("TOKEN_SECONDS", 900, validate=Range(min=1)),
         region=env.str("REGION", "US", validate=OneOf(("US", "GB"))),
+        instruments=env.str("INSTRUMENTS", None) or None,
     )
     problems = _mistakes(env)
     if settings.env == "production":

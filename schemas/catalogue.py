@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from schemas import alumni, chat, coaching, goals, people, risk
+from schemas import alumni, assessments, chat, coaching, goals, people, risk
 from schemas.base import Event
 
-MODULES = (people, coaching, goals, risk, alumni, chat)
+MODULES = (people, coaching, goals, risk, assessments, alumni, chat)
 
 EVENTS: dict[str, type[Event]] = {
     thing.type_name(): thing
@@ -34,6 +34,8 @@ OWNERS: dict[str, str] = {
     "referrals": "coaching",
     "assignments": "coaching",
     "check-ins": "risk",
+    "assessments": "risk",
+    "instruments": "risk",
     "alerts": "risk",
     "clients": "risk",
     "on-call": "risk",

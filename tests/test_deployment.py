@@ -162,7 +162,9 @@ def test_the_store_and_the_log_are_in_no_network_that_reaches_the_internet() -> 
 def test_every_network_volume_and_secret_that_is_used_is_declared() -> None:
     for name, said in CONTAINERS.items():
         assert set(said["networks"]) <= set(COMPOSE["networks"]), name
-        assert {volume.partition(":")[0] for volume in said.get("volumes", ())} <= set(COMPOSE["volumes"]), name
+        # What begins with a setting is a folder of the operator's.
+        named = {volume.partition(":")[0] for volume in said.get("volumes", ()) if not volume.startswith("${")}
+        assert named <= set(COMPOSE["volumes"]), name
         assert set(said.get("secrets", ())) <= set(COMPOSE["secrets"]), name
 
 
@@ -234,6 +236,7 @@ def test_a_default_in_the_compose_file_is_the_default_of_the_setting(monkeypatch
         "risk_model",
         "token_seconds",
         "region",
+        "instruments",
     ):
         assert getattr(composed, name) == getattr(plain, name), name
 
@@ -243,6 +246,15 @@ def test_a_service_account_is_mounted_where_the_setting_says_and_only_for_those_
     assert environment_of("push", given)["ALONGSIDE_FIREBASE_CREDENTIALS"] == "/run/secrets/firebase"
     assert filled_in(COMPOSE["secrets"]["firebase"]["file"], given) == "/etc/alongside/service-account.json"
     assert {name for name, said in CONTAINERS.items() if "secrets" in said} == {"people", "push"}
+
+
+def test_a_folder_of_instruments_is_mounted_to_be_read_where_the_setting_says_and_only_for_risk() -> None:
+    given = an_operator(ALONGSIDE_INSTRUMENTS="/etc/alongside/instruments")
+    folder = environment_of("risk", given)["ALONGSIDE_INSTRUMENTS"]
+    (mounted,) = [filled_in(volume, given) for volume in CONTAINERS["risk"]["volumes"]]
+    assert mounted == f"/etc/alongside/instruments:{folder}:ro"
+    users = [name for name, said in CONTAINERS.items() if any("INSTRUMENTS" in v for v in said.get("volumes", ()))]
+    assert users == ["risk"]
 
 
 # -- the image

@@ -70,6 +70,7 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "waiting_seconds": 300,
         "token_seconds": 900,
         "region": "US",
+        "instruments": None,
     }
     return Settings(**{**values, **changed})
 

@@ -1,4 +1,4 @@
-"""Check-ins, bands, and alerts that end at a human."""
+"""Check-ins, instruments, bands, and alerts that end at a human."""
 
 from infra.service import Service
 
@@ -10,6 +10,8 @@ service = Service(
         "on_call_model",
         "aside_model",
         "reminder_model",
+        "instruments",
+        "assessment_model",
         "handlers",
         "aim_handlers",
         "aside_handlers",
@@ -18,6 +20,7 @@ service = Service(
         "alert_api",
         "aside_api",
         "reminder_api",
+        "assessment_api",
         "model_api",
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from services.risk.aim_handlers import aim_of
@@ -15,6 +16,7 @@ from services.risk.check_in_model import Archive, CheckIn
 from services.risk.model import Course, courses
 from services.risk.outlook import record_of, today_of
 from services.risk.score import Record
+from services.risk.study import files
 from services.risk.study.files import Answers
 
 
@@ -23,6 +25,13 @@ class Exported(NamedTuple):
 
     records: dict[str, Record]
     answered: list[Answers]
+
+
+def write_to(folder: Path) -> str:
+    """Write the files, and say in a line what is in them. Raises ``OSError``."""
+    found = exported()
+    files.write(folder, found.records, found.answered)
+    return f"{len(found.records)} people, {len(found.answered)} days with answers, in {folder}"
 
 
 def exported() -> Exported:

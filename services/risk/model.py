@@ -290,11 +290,12 @@ class Course(Aggregate):
             return
         alert.causes = [*alert.causes, cause_id]
         clock = asking().clock
-        if not worse(verdict.band, alert.band):
+        alert.reasons = _union(verdict.reasons, alert.reasons)
+        if not worse(verdict.band, alert.band) and not verdict.pressing:
             alert.note("joined", clock.moment)
             return
         # Whoever acknowledged a high alert has not seen that it became urgent: the clock starts again.
-        alert.band, alert.reasons = verdict.band, verdict.reasons
+        alert.band = verdict.band
         alert.reopen(clock.moment if alert.rung == "nobody" else clock.due(alert.band))
         alert.note("worsened", clock.moment, to=alert.told)
         self._tell(AlertWorsened, alert, alert.told, due_at=alert.due_at)

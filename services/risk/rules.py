@@ -40,12 +40,14 @@ class Verdict(NamedTuple):
         reasons: why, in the order of their weight, in words for the client.
         compared: how it is beside the person's own last week.
         lasting: nothing that was said today asks for a human; only the weeks behind do.
+        pressing: a screen for a crisis fired. Whoever is asked already is told of it, however heavy the open alert is.
     """
 
     band: Band
     reasons: list[str]
     compared: list[str] = []  # noqa: RUF012
     lasting: bool = False
+    pressing: bool = False
 
 
 STEADY = Outlook("steady", [])

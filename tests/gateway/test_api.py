@@ -314,10 +314,11 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(the_app: App) -> Iterator[Scene]:
     client, coach = the_app.pair()
-    goal, network = new_id(), new_id()
+    goal, network, assessment = new_id(), new_id(), new_id()
     assert coach.put("/v1/devices/pocket", a_device()).status == 200
     assert client.post("/v1/goals", {"id": goal, "text": "walk"}).status == 201
     assert client.post("/v1/check-ins", a_rough_day()).status == 201
+    assert client.post("/v1/assessments", {"id": assessment, **AN_ASSESSMENT}).status == 201
     organiser = the_app.enrol("organiser")
     assert organiser.post("/v1/networks", {"id": network, "name": "River"}).status == 201
     alert = until(lambda: coach.get("/v1/alerts").body["items"], "the alert")[0]["id"]
@@ -327,6 +328,8 @@ def scene(the_app: App) -> Iterator[Scene]:
     ids = {
         "goal_id": goal,
         "alert_id": alert,
+        "assessment_id": assessment,
+        "instrument_id": AN_ASSESSMENT["instrument"],
         "conversation_id": conversation,
         "client_id": client.id,
         "person_id": client.id,
@@ -351,6 +354,7 @@ def a_notice(organiser: Phone, network: str) -> str:
     return id
 
 
+AN_ASSESSMENT = {"instrument": "audit-c", "version": 1, "answers": {"1": 0, "2": 0, "3": 0}}
 BODIES: dict[str, Any] = {
     "/v1/alerts/{alert_id}/close": {"outcome": "talked"},
     "/v1/conversations/{conversation_id}/delivered": {"seq": 1},
@@ -366,6 +370,7 @@ BODIES: dict[str, Any] = {
     "/v1/people": {"id": "p", "role": "client", "login": "pp", "password": "alongside-demo", "display_name": "P"},
     "/v1/networks": {"id": "n", "name": "N"},
     "/v1/check-ins": {"id": "c", "craving": 1},
+    "/v1/assessments": {"id": "a", **AN_ASSESSMENT},
     "/v1/me/availability": {"on_duty": True},
     "/v1/referrals": {"id": "r"},
     "/v1/goals": {"id": "g", "text": "walk"},
@@ -373,8 +378,9 @@ BODIES: dict[str, Any] = {
     "/v1/assignments": {"id": "a", "client_id": "c", "coach_id": "d"},
     "/v1/auth/sign-out": None,
 }
-# What anybody signed in may do with these ids, because it makes or shows only what is one's own.
+# What anybody signed in may do with these ids, because it makes or shows only what is one's own, or is nobody's.
 ANYBODYS = {
+    ("GET", "/v1/instruments/{instrument_id}"),
     ("POST", "/v1/networks/{network_id}/join"),
     ("POST", "/v1/networks/{network_id}/leave"),
     ("PUT", "/v1/devices/{device_id}"),
@@ -416,7 +422,7 @@ def test_every_route_answers_404_to_whoever_has_no_grant_for_the_thing(app: App,
             assert_problem(answer, 404)
             walked += 1
     assert walked > 10
-    for path in ("check-ins", "goals"):
+    for path in ("check-ins", "assessments", "assessments/due", "goals"):
         assert_problem(outsider.get(f"/v1/{path}?client_id={scene.client.id}"), 404)
     if role != "admin":
         assert_problem(outsider.get(f"/v1/audit?client_id={scene.client.id}"), 404)

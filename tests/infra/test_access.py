@@ -291,3 +291,11 @@ def test_people_are_known_by_their_role(store: Store) -> None:
     assert not people.is_role(name, "coach", seconds=0)
     assert name in people.with_role("supervisor")
     assert name not in people.with_role("coach")
+
+
+def test_it_is_known_since_when_a_person_is_there(store: Store) -> None:
+    people = People(store)
+    name, moment = new_id(), now()
+    assert people.joined_at(name) is None
+    people.keep(PersonJoined(id=new_id(), at=moment, version=1, person_id=name, role="client"))
+    assert people.joined_at(name) == moment

@@ -57,7 +57,7 @@ def test_the_least_that_must_be_set_is_enough(monkeypatch: pytest.MonkeyPatch) -
     assert (settings.bands, settings.assumed_steps, settings.risk_model) == ({"watch": 0.8, "high": 0.4}, True, None)
     assert settings.rate_limits is True
     assert settings.peers == {}
-    assert (settings.firebase_credentials, settings.fcm_endpoint) == (None, None)
+    assert (settings.firebase_credentials, settings.fcm_endpoint, settings.instruments) == (None, None, None)
 
 
 def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +80,7 @@ def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> No
             "TOKEN_SECONDS": "60",
             "REGION": "GB",
             "FCM_ENDPOINT": "http://127.0.0.1:9",
+            "INSTRUMENTS": "/etc/alongside/instruments",
         },
     )
     settings = read_settings()
@@ -93,6 +94,7 @@ def test_everything_is_read_as_it_was_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.bands == {"watch": 0.9, "high": 0.5, "urgent": 0.1}
     assert (settings.assumed_steps, settings.risk_model) == (False, "/etc/alongside/model.json")
     assert settings.fcm_endpoint == "http://127.0.0.1:9"
+    assert settings.instruments == "/etc/alongside/instruments"
 
 
 def test_nothing_set_names_everything_that_is_missing_and_no_secret_has_a_default(

@@ -11,7 +11,9 @@ from infra.part import service_app
 from schemas.catalogue import SERVICES
 from services.alumni.model import Membership
 from services.goals.model import Goal
+from services.risk.assessment_model import Assessment
 from services.risk.model import Course
+from tests.services.risk.forms import a_phq_9
 from tests.services.risk.mothers import a_check_in, a_rough_day
 from tests.world import Caller, World, an_id
 
@@ -92,6 +94,12 @@ CALLS: dict[str, Call] = {
     "POST /v1/alerts/<alert_id>/close": Call("/alerts/{alert}/close", {"outcome": "not_needed"}),
     "GET /v1/clients/<client_id>/risk": Call("/clients/maya/risk"),
     "GET /v1/help": Call("/help"),
+    "GET /v1/instruments": Call("/instruments"),
+    "GET /v1/instruments/<instrument_id>": Call("/instruments/phq-9"),
+    "POST /v1/assessments": Call("/assessments", a_phq_9(id="{assessment}", client_id="maya")),
+    "GET /v1/assessments": Call("/assessments?client_id=maya"),
+    "GET /v1/assessments/due": Call("/assessments/due?client_id=maya"),
+    "GET /v1/assessments/<assessment_id>": Call("/assessments/{assessment}"),
     # goals
     "POST /v1/goals": Call("/goals", {"id": "{fresh}", "text": "x", "client_id": "maya"}),
     "GET /v1/goals": Call("/goals?client_id=maya"),
@@ -146,11 +154,12 @@ def scene(world: World) -> dict[str, str]:
     world.join("organiser", "ola", "otto")
     world.join("admin", "ada")
     maya, ola = world.caller("maya", "client"), world.caller("ola", "organiser")
-    ids = {name: an_id() for name in ("referral", "check_in", "goal", "network", "other_network")}
+    ids = {name: an_id() for name in ("referral", "check_in", "assessment", "goal", "network", "other_network")}
     ids["assignment"] = world.assign("maya", "sam")
     made = [
         maya.post("/referrals", {"id": ids["referral"], "coach_id": "sam"}),
         maya.post("/check-ins", a_rough_day(id=ids["check_in"], note=WORDS)),
+        maya.post("/assessments", a_phq_9(id=ids["assessment"])),
         maya.post("/goals", {"id": ids["goal"], "text": WORDS}),
         ola.post("/networks", {"id": ids["network"], "name": "Lisbon mornings"}),
         ola.post("/networks", {"id": ids["other_network"], "name": "Porto mornings"}),
@@ -188,7 +197,7 @@ def test_without_an_identity_every_route_answers_401(world: World, scene: dict[s
 
 
 def test_a_stranger_gets_nothing_of_a_clients_from_any_route(world: World, scene: dict[str, str]) -> None:
-    traces = ["maya", WORDS, scene["alert"], scene["goal"], scene["assignment"], scene["referral"]]
+    traces = ["maya", WORDS, scene["alert"], scene["assessment"], scene["goal"], scene["assignment"], scene["referral"]]
     wrong = []
     for route, call in CALLS.items():
         for name, role in STRANGERS:
@@ -210,6 +219,7 @@ def test_a_stranger_changes_nothing_of_a_clients(world: World, scene: dict[str, 
     def record() -> tuple[Any, ...]:
         return (
             Course.raw().find_one({"_id": "maya"}),
+            list(Assessment.raw().find({"client_id": "maya"})),
             Goal.raw().find_one({"_id": scene["goal"]}),
             Membership.raw().find_one({"person_id": "maya"}),
             world.services["people"].store.collection("accounts").find_one({"_id": "maya"}),
@@ -231,4 +241,5 @@ def test_the_client_and_the_coach_do_see_what_a_stranger_does_not(world: World, 
     assert WORDS in world.caller("sam", "coach").get("/check-ins?client_id=maya").text
     assert WORDS in world.caller("sam", "coach").get(f"/goals/{scene['goal']}").text
     assert WORDS in world.caller("maya", "client").get(f"/networks/{scene['network']}/notices").text
+    assert scene["assessment"] in world.caller("sam", "coach").get("/assessments?client_id=maya").text
     assert world.caller("maya", "client").post("/check-ins", a_check_in()).status_code == 201
