@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from schemas import alumni, chat, coaching, goals, people, risk
+from schemas import alumni, chat, coaching, goals, people, risk, safety
 from schemas.base import Event
 
-MODULES = (people, coaching, goals, risk, alumni, chat)
+MODULES = (people, coaching, goals, risk, safety, alumni, chat)
 
 EVENTS: dict[str, type[Event]] = {
     thing.type_name(): thing
@@ -37,6 +37,7 @@ OWNERS: dict[str, str] = {
     "clients": "risk",
     "help": "risk",
     "crisis-lines": "risk",
+    "safety-plan": "risk",
     "goals": "goals",
     "networks": "alumni",
 }

@@ -156,20 +156,3 @@ class RiskOut(Shape):
     reasons: list[Line]
     at: Moment | None
     open_alert: Id | None
-
-
-class CrisisLine(Shape):
-    name: Line
-    call: Line | None
-    text: Line | None
-
-
-class CrisisLines(Shape):
-    items: list[CrisisLine]
-    next: str | None = None
-
-
-class HelpOut(Shape):
-    """What to show on a bad night, first and whatever else is down."""
-
-    cards: list[Card]

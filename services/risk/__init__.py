@@ -2,4 +2,5 @@
 
 from infra.service import Service
 
-service = Service("risk", home=__name__)
+rooms = ("model", "plan_model", "handlers", "api", "help_api", "plan_api")
+service = Service("risk", home=__name__, rooms=rooms)

@@ -1,17 +1,15 @@
-"""Check-ins, alerts, and help that is there whatever else is not."""
+"""Check-ins and alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from flask import request
-
 from infra.access import NotYours, key_for
-from infra.web import Problem, conflict, fingerprint, needs, page, permit, permit_many, same_or_conflict, who
+from infra.web import conflict, fingerprint, needs, page, permit, permit_many, same_or_conflict, who
 from schemas import risk as say
-from schemas.crisis import LINES
 from services.risk import rules, service
+from services.risk.help_api import cards_for
 from services.risk.model import (
     RECENT,
     Alert,
@@ -142,23 +140,6 @@ def show_risk(client_id: str) -> Any:
     }
 
 
-@api.get("/help")
-@needs("self")
-@api.response(200, say.HelpOut.Schema)
-def get_help() -> Any:
-    return {"cards": rules.help_cards(service.settings.region)}
-
-
-@api.get("/crisis-lines")
-@needs("public")
-@api.response(200, say.CrisisLines.Schema)
-def crisis_lines() -> Any:
-    region = request.args.get("region", service.settings.region)
-    if region not in LINES:
-        raise Problem(422, "Unprocessable Content", "No such region.", {"region": [f"One of {', '.join(LINES)}."]})
-    return {"items": list(LINES[region]), "next": None}
-
-
 class _Repeated(Exception):
     """The check-in is in the course already."""
 
@@ -174,7 +155,7 @@ def _answer(kept: CheckIn) -> dict[str, Any]:
         "at": kept.at,
         "band": kept.band,
         "reasons": kept.reasons,
-        "cards": rules.cards(kept.band, kept.opioids is not None, service.settings.region),
+        "cards": cards_for(who().person_id, kept.band, kept.opioids is not None),
     }
 
 

@@ -376,5 +376,5 @@ def ladder_now() -> Ladder:
     )
 
 
-service.aggregates = (Course,)
+service.aggregates += (Course,)
 service.preparations.append(make_indexes)
