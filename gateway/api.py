@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from gateway.chat import Refused
-from gateway.help import PATIENCE_SECONDS, asks_for_help, language, said_alone
+from gateway.help import PATIENCE_SECONDS, asks_for_help, said_alone
 from infra import telemetry
 from infra.access import IDENTITY_SECONDS, Identity, NotYours, Tokens
 from infra.settings import Settings
@@ -27,10 +27,11 @@ from infra.web import (
     Problem,
     needs,
     problem_response,
+    spoken,
     who,
 )
 from schemas.catalogue import SERVICES, owner_of
-from schemas.crisis import crisis_cards
+from schemas.crisis import LANGUAGES, crisis_cards
 
 log_line = telemetry.logger("gateway")
 
@@ -124,7 +125,7 @@ class Door:
         )
         if owner == "risk":
             # Whoever asks for help must not be answered with an error alone.
-            cards = crisis_cards(self._settings.region, language())
+            cards = crisis_cards(self._settings.region, spoken(LANGUAGES))
             problem.extra["cards"] = [card.dump() for card in cards]
         return problem
 

@@ -28,6 +28,7 @@ from infra.web import (
     permit,
     refuse,
     same_or_conflict,
+    spoken,
     who,
 )
 from schemas import chat as say
@@ -234,4 +235,4 @@ def _shown(store: ChatStore, conversation: Raw) -> Raw:
 
 def _away() -> say.Away:
     """For its client, the only one who is in a conversation that waits."""
-    return away_words(request.accept_languages.best_match(WORDS))
+    return away_words(spoken(WORDS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from flask import request
 
 from infra.store import Raw
+from infra.web import spoken
 from schemas.crisis import LANGUAGES, LINES, static_help
 from schemas.safety import CrisisLines
 
@@ -26,9 +27,4 @@ def said_alone(region: str) -> Raw:
     asked = asked if asked in LINES else region
     if request.path == "/v1/crisis-lines":
         return CrisisLines(items=list(LINES[asked])).dump()
-    return static_help(asked, language()).dump()
-
-
-def language() -> str:
-    """The request's own, as far as there are words for it."""
-    return request.accept_languages.best_match(LANGUAGES) or "en"
+    return static_help(asked, spoken(LANGUAGES)).dump()

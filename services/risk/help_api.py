@@ -14,7 +14,7 @@ from flask import request
 from infra import telemetry
 from infra.store import STORE_DOWN
 from infra.vault import Erased, Tampered
-from infra.web import needs, refuse, who
+from infra.web import needs, refuse, spoken, who
 from schemas import safety as say
 from schemas.base import now
 from schemas.crisis import LANGUAGES, LINES
@@ -44,7 +44,7 @@ def get_help() -> Any:
         known = None if found.state == "unreachable" else _known_of(me)
     staffed = known.staffed if known else None
     return {
-        "cards": help_cards(region, found.plan, staffed, known is not None and known.opioids, _language()),
+        "cards": help_cards(region, found.plan, staffed, known is not None and known.opioids, spoken(LANGUAGES)),
         "plan": found.state,
         "staffed": staffed.staffed if staffed else "unreachable",
         "coach_id": staffed.person_id if staffed and staffed.staffed == "on_duty" else None,
@@ -66,7 +66,7 @@ def cards_for(client_id: str, band: Band, opioids: bool) -> list[Card]:
             found = _plan_of(client_id)
             plan = found.plan
             asked = None if found.state == "unreachable" else _asked_for(client_id)
-    return cards(band, opioids, service.settings.region, plan, asked, _language())
+    return cards(band, opioids, service.settings.region, plan, asked, spoken(LANGUAGES))
 
 
 class _Plan(NamedTuple):
@@ -122,8 +122,3 @@ def _region() -> str:
     if region not in LINES:
         refuse("region", f"Must be one of: {', '.join(LINES)}.")
     return region
-
-
-def _language() -> str:
-    """The request's own, as far as there are words for it."""
-    return request.accept_languages.best_match(LANGUAGES) or "en"

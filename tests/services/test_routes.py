@@ -12,6 +12,7 @@ from schemas.catalogue import SERVICES
 from services.alumni.model import Membership
 from services.goals.model import Goal
 from services.risk.model import Course
+from services.risk.plan_model import SafetyPlan
 from tests.services.risk.mothers import a_check_in, a_rough_day
 from tests.world import Caller, World, an_id
 
@@ -81,6 +82,11 @@ CALLS: dict[str, Call] = {
     "POST /v1/alerts/<alert_id>/close": Call("/alerts/{alert}/close", {"outcome": "not_needed"}),
     "GET /v1/clients/<client_id>/risk": Call("/clients/maya/risk"),
     "GET /v1/help": Call("/help"),
+    "PUT /v1/safety-plan": Call("/safety-plan", {"reasons": ["x"]}),
+    "GET /v1/safety-plan": Call("/safety-plan"),
+    "GET /v1/safety-plan/versions": Call("/safety-plan/versions"),
+    "PUT /v1/safety-plan/sharing": Call("/safety-plan/sharing", {"coach": True, "people": []}),
+    "GET /v1/clients/<client_id>/safety-plan": Call("/clients/maya/safety-plan"),
     # goals
     "POST /v1/goals": Call("/goals", {"id": "{fresh}", "text": "x", "client_id": "maya"}),
     "GET /v1/goals": Call("/goals?client_id=maya"),
@@ -138,6 +144,7 @@ def scene(world: World) -> dict[str, str]:
     made = [
         maya.post("/referrals", {"id": ids["referral"], "coach_id": "sam"}),
         maya.post("/check-ins", a_rough_day(id=ids["check_in"], note=WORDS)),
+        maya.put("/safety-plan", {"reasons": [WORDS]}),
         maya.post("/goals", {"id": ids["goal"], "text": WORDS}),
         ola.post("/networks", {"id": ids["network"], "name": "Lisbon mornings"}),
         ola.post("/networks", {"id": ids["other_network"], "name": "Porto mornings"}),
@@ -197,6 +204,7 @@ def test_a_stranger_changes_nothing_of_a_clients(world: World, scene: dict[str, 
     def record() -> tuple[Any, ...]:
         return (
             Course.raw().find_one({"_id": "maya"}),
+            SafetyPlan.raw().find_one({"_id": "maya"}),
             Goal.raw().find_one({"_id": scene["goal"]}),
             Membership.raw().find_one({"person_id": "maya"}),
             world.services["people"].store.collection("accounts").find_one({"_id": "maya"}),
@@ -217,5 +225,6 @@ def test_the_client_and_the_coach_do_see_what_a_stranger_does_not(world: World, 
     """Else the tests above would pass on routes that answer nobody."""
     assert WORDS in world.caller("sam", "coach").get("/check-ins?client_id=maya").text
     assert WORDS in world.caller("sam", "coach").get(f"/goals/{scene['goal']}").text
+    assert WORDS in world.caller("maya", "client").get("/clients/maya/safety-plan").text
     assert WORDS in world.caller("maya", "client").get(f"/networks/{scene['network']}/notices").text
     assert world.caller("maya", "client").post("/check-ins", a_check_in()).status_code == 201
