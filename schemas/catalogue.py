@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from schemas import alumni, chat, coaching, goals, people, risk, safety
+from schemas import alumni, chat, coaching, goals, peers, people, risk, safety
 from schemas.base import Event
 
-MODULES = (people, coaching, goals, risk, safety, alumni, chat)
+MODULES = (people, coaching, goals, risk, safety, peers, alumni, chat)
 
 EVENTS: dict[str, type[Event]] = {
     thing.type_name(): thing
@@ -32,6 +32,7 @@ OWNERS: dict[str, str] = {
     "caseload": "coaching",
     "referrals": "coaching",
     "assignments": "coaching",
+    "me/peer-support": "risk",
     "check-ins": "risk",
     "alerts": "risk",
     "clients": "risk",

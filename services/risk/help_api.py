@@ -22,6 +22,7 @@ from schemas.risk import Band, Card
 from services.risk import service
 from services.risk.help_rules import Staffing, cards, help_cards, staffing
 from services.risk.model import Course, ladder_now
+from services.risk.peers_model import anybody_offers
 from services.risk.plan_model import SafetyPlan
 
 api = service.api
@@ -42,9 +43,11 @@ def get_help() -> Any:
     with pymongo.timeout(READ_SECONDS):
         found = _plan_of(me)
         known = None if found.state == "unreachable" else _known_of(me)
-    staffed = known.staffed if known else None
+    staffed, opioids, peers = known or (None, False, False)
+    # Only a client asks peers.
+    peers = peers and who().role == "client"
     return {
-        "cards": help_cards(region, found.plan, staffed, known is not None and known.opioids, spoken(LANGUAGES)),
+        "cards": help_cards(region, found.plan, staffed, opioids, spoken(LANGUAGES), peers),
         "plan": found.state,
         "staffed": staffed.staffed if staffed else "unreachable",
         "coach_id": staffed.person_id if staffed and staffed.staffed == "on_duty" else None,
@@ -75,8 +78,11 @@ class _Plan(NamedTuple):
 
 
 class _Known(NamedTuple):
+    """Of somebody who asks for help: who is on duty, a lapse with opioids told lately, and peers who offered."""
+
     staffed: Staffing
     opioids: bool
+    peers: bool
 
 
 def _plan_of(person_id: str) -> _Plan:
@@ -94,16 +100,16 @@ def _plan_of(person_id: str) -> _Plan:
 
 
 def _known_of(person_id: str) -> _Known | None:
-    """Who is on duty for somebody, and whether a lapse with opioids was told lately; None where that is not known."""
+    """None where that cannot be read."""
     try:
-        course, on_duty = Course.load(person_id), ladder_now().on_duty
+        course, on_duty, peers = Course.load(person_id), ladder_now().on_duty, anybody_offers(person_id)
     except STORE_DOWN as error:
         log_line.warning("duty_unreachable", why=type(error).__name__)
         return None
     since = now() - TOLERANCE
     told = [kept for kept in course.check_ins if kept.opioids and kept.place() >= since] if course else []
     coaches = course.coaches() if course else []
-    return _Known(staffing([*coaches, *on_duty], on_duty), bool(told))
+    return _Known(staffing([*coaches, *on_duty], on_duty), bool(told), peers)
 
 
 def _asked_for(client_id: str) -> Staffing | None:

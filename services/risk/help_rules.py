@@ -147,6 +147,50 @@ _ON_DUTY: dict[Staffed, dict[str, Said]] = {
 }
 
 
+_PEERS = {
+    "en": Said(
+        "You can ask people who offered to be asked",
+        "Up to three of them, the nearest first, are told that somebody asks; who it is they see only if they say yes."
+        " They are people like you and not staff, and nobody has to be there.",
+    ),
+    "es": Said(
+        "Puedes preguntar a personas que se ofrecieron",
+        "Hasta tres, primero las más cercanas, sabrán que alguien pregunta; quién es, solo si dicen que sí. Son"
+        " personas como tú y no personal, y nadie tiene obligación de estar.",
+    ),
+}
+_PEERS_ASKED = {
+    "en": Said(
+        "People who offered were asked: {}",
+        "Nobody has to be there, and it may be that nobody answers. If it cannot wait, call one of the numbers.",
+    ),
+    "es": Said(
+        "Personas que se ofrecieron y a las que preguntamos: {}",
+        "Nadie tiene obligación de estar, y puede que nadie responda. Si no puede esperar, llama a uno de los números.",
+    ),
+}
+_PEERS_ACCEPTED = {
+    "en": Said(
+        "Somebody who was asked said yes",
+        "You can write to each other here for a day. They see nothing else of yours, and may have to go at any time.",
+    ),
+    "es": Said(
+        "Una de esas personas dijo que sí",
+        "Pueden escribirse aquí durante un día. No ve nada más de lo tuyo y puede tener que irse en cualquier momento.",
+    ),
+}
+_NO_PEERS = {
+    "en": Said(
+        "Nobody who offered can be asked right now",
+        "Try again in a while if you like. If it cannot wait, call one of the numbers.",
+    ),
+    "es": Said(
+        "Ahora no hay a quién preguntar",
+        "Prueba otra vez dentro de un rato si quieres. Si no puede esperar, llama a uno de los números.",
+    ),
+}
+
+
 def cards(
     band: Band,
     opioids: bool,
@@ -179,11 +223,13 @@ def help_cards(
     staffed: Staffing | None = None,
     opioids: bool = False,
     language: str = "en",
+    peers: bool = False,
 ) -> list[Card]:
     """What a person who asks for help is shown, whoever is or is not on duty.
 
     Args:
         opioids: a lapse with opioids was told lately.
+        peers: somebody has offered to be asked.
     """
     overdose = [overdose_card(region, language)]
     return [
@@ -192,8 +238,20 @@ def help_cards(
         *crisis_cards(region, language),
         *([] if opioids else overdose),
         _card(_ON_DUTY[staffed.staffed][language]) if staffed else unknown_duty_card(language),
+        *([Card(kind="peers", title=_PEERS[language].title, body=_PEERS[language].body)] if peers else []),
         craving_card(language),
     ]
+
+
+def peers_card(asked: int, accepted: bool, language: str = "en") -> Card:
+    """What a person is told who asked so many people who had offered."""
+    if accepted:
+        said = _PEERS_ACCEPTED[language]
+    elif asked == 0:
+        said = _NO_PEERS[language]
+    else:
+        said = _PEERS_ASKED[language]
+    return Card(kind="peers", title=said.title.format(asked), body=said.body)
 
 
 def plan_cards(plan: NewSafetyPlan | None, language: str, steps: Sequence[str] = tuple(STEPS)) -> list[Card]:

@@ -12,6 +12,7 @@ from schemas.catalogue import SERVICES
 from services.alumni.model import Membership
 from services.goals.model import Goal
 from services.risk.model import Course
+from services.risk.peers_model import PeerAsk
 from services.risk.plan_model import SafetyPlan
 from tests.services.risk.mothers import a_check_in, a_rough_day
 from tests.world import Caller, World, an_id
@@ -82,6 +83,13 @@ CALLS: dict[str, Call] = {
     "POST /v1/alerts/<alert_id>/close": Call("/alerts/{alert}/close", {"outcome": "not_needed"}),
     "GET /v1/clients/<client_id>/risk": Call("/clients/maya/risk"),
     "GET /v1/help": Call("/help"),
+    "GET /v1/me/peer-support": Call("/me/peer-support"),
+    "PUT /v1/me/peer-support": Call("/me/peer-support", {"on": False}),
+    "POST /v1/help/peers": Call("/help/peers", {"id": "{ask}"}),
+    "GET /v1/help/peers/<ask_id>": Call("/help/peers/{ask}"),
+    "GET /v1/help/asked": Call("/help/asked"),
+    "POST /v1/help/peers/<ask_id>/accept": Call("/help/peers/{ask}/accept"),
+    "POST /v1/help/peers/<ask_id>/decline": Call("/help/peers/{ask}/decline"),
     "PUT /v1/safety-plan": Call("/safety-plan", {"reasons": ["x"]}),
     "GET /v1/safety-plan": Call("/safety-plan"),
     "GET /v1/safety-plan/versions": Call("/safety-plan/versions"),
@@ -139,12 +147,14 @@ def scene(world: World) -> dict[str, str]:
     world.join("organiser", "ola", "otto")
     world.join("admin", "ada")
     maya, ola = world.caller("maya", "client"), world.caller("ola", "organiser")
-    ids = {name: an_id() for name in ("referral", "check_in", "goal", "network", "other_network")}
+    ids = {name: an_id() for name in ("referral", "check_in", "goal", "network", "other_network", "ask")}
     ids["assignment"] = world.assign("maya", "sam")
     made = [
         maya.post("/referrals", {"id": ids["referral"], "coach_id": "sam"}),
         maya.post("/check-ins", a_rough_day(id=ids["check_in"], note=WORDS)),
         maya.put("/safety-plan", {"reasons": [WORDS]}),
+        ola.put("/me/peer-support", {"on": True, "area": WORDS}),
+        maya.post("/help/peers", {"id": ids["ask"]}),
         maya.post("/goals", {"id": ids["goal"], "text": WORDS}),
         ola.post("/networks", {"id": ids["network"], "name": "Lisbon mornings"}),
         ola.post("/networks", {"id": ids["other_network"], "name": "Porto mornings"}),
@@ -182,7 +192,7 @@ def test_without_an_identity_every_route_answers_401(world: World, scene: dict[s
 
 
 def test_a_stranger_gets_nothing_of_a_clients_from_any_route(world: World, scene: dict[str, str]) -> None:
-    traces = ["maya", WORDS, scene["alert"], scene["goal"], scene["assignment"], scene["referral"]]
+    traces = ["maya", WORDS, scene["alert"], scene["goal"], scene["assignment"], scene["referral"], scene["ask"]]
     wrong = []
     for route, call in CALLS.items():
         for name, role in STRANGERS:
@@ -205,6 +215,7 @@ def test_a_stranger_changes_nothing_of_a_clients(world: World, scene: dict[str, 
         return (
             Course.raw().find_one({"_id": "maya"}),
             SafetyPlan.raw().find_one({"_id": "maya"}),
+            PeerAsk.raw().find_one({"_id": scene["ask"]}),
             Goal.raw().find_one({"_id": scene["goal"]}),
             Membership.raw().find_one({"person_id": "maya"}),
             world.services["people"].store.collection("accounts").find_one({"_id": "maya"}),

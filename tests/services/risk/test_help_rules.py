@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from schemas.crisis import LANGUAGES, LINES, crisis_cards, static_help
 from schemas.risk import Band, Card
 from schemas.safety import NewSafetyPlan
-from services.risk.help_rules import FOR_A_HARD_DAY, STEPS, Staffing, cards, help_cards, plan_cards, staffing
+from services.risk.help_rules import (
+    FOR_A_HARD_DAY,
+    STEPS,
+    Staffing,
+    cards,
+    help_cards,
+    peers_card,
+    plan_cards,
+    staffing,
+)
 from services.risk.rules import BANDS
 from tests.services.risk.mothers import UNKIND, a_plan
 
@@ -179,6 +188,19 @@ def test_help_that_knows_nothing_is_help_with_nothing_known(region: str, languag
     assert (alone.plan, alone.staffed, alone.coach_id) == ("unreachable", "unreachable", None)
 
 
+def test_where_peers_have_offered_help_says_that_they_can_be_asked() -> None:
+    assert kinds(help_cards("US", None, ON_DUTY, peers=True))[-2:] == ["peers", "kindness"]
+    assert "nobody has to be there" in help_cards("US", None, ON_DUTY, peers=True)[-2].body
+
+
+@languages
+def test_whoever_asks_peers_is_told_how_many_and_that_nobody_has_to_be_there(language: str) -> None:
+    asked = peers_card(2, False, language)
+    assert (asked.kind, "2" in asked.title) == ("peers", True)
+    assert len({peers_card(count, said, language).title for count, said in ((0, False), (2, False), (2, True))}) == 3
+    assert "Nobody has to be there" in peers_card(1, False).body
+
+
 # -- every word
 
 
@@ -190,7 +212,8 @@ def every_card() -> list[Card]:
         for asked in (*STAFFED, None)
         for shown in (
             *(cards(band, opioids, region, None, asked, language) for band in BANDS for opioids in (True, False)),
-            *([] if asked and asked.staffed == "taken" else [help_cards(region, None, asked, False, language)]),
+            *([] if asked and asked.staffed == "taken" else [help_cards(region, None, asked, False, language, True)]),
+            [peers_card(count, accepted, language) for count, accepted in ((0, False), (3, False), (3, True))],
         )
         for card in shown
     ]
