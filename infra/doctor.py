@@ -9,6 +9,7 @@ from infra.runner import answers
 from infra.settings import Settings
 from infra.store import STORE_DOWN, connect
 from schemas.catalogue import SERVICES, TOPICS
+from schemas.crisis import LINES
 
 
 class Finding(NamedTuple):
@@ -28,6 +29,7 @@ def examine(settings: Settings) -> list[Finding]:
         *(_service(name, settings) for name in SERVICES),
         *_letters(settings),
         _push(settings),
+        _lines(settings),
     ]
 
 
@@ -79,6 +81,13 @@ def _letters(settings: Settings) -> list[Finding]:
         if count:
             findings.append(Finding(name, False, f"{count} dead letters; see `alongside dead list`"))
     return findings or [Finding("dead letters", True, "none")]
+
+
+def _lines(settings: Settings) -> Finding:
+    since = min(line.checked_on for line in LINES[settings.region])
+    return Finding(
+        "crisis lines", True, f"{settings.region}, compared with what they publish on {since}: do so once a year"
+    )
 
 
 def _push(settings: Settings) -> Finding:

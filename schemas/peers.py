@@ -48,6 +48,19 @@ class PeerAccepted(Event):
     tell: list[Id]
 
 
+class PeerTalkEnded(Event):
+    """The client or the peer ended what they had, before its time."""
+
+    topic: ClassVar[str] = "risk"
+    key: ClassVar[str] = "client_id"
+    hint: ClassVar[Hint | None] = Hint("peer", ("ask_id",), "ended", None)
+    ask_id: Id
+    client_id: Id
+    peer_id: Id
+    by: Id
+    tell: list[Id]
+
+
 class PeerSupport(Shape):
     """Whether somebody may be asked, where they are, and which languages they speak. ``on`` needs an ``area``."""
 

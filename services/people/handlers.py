@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from infra.ids import derived_id
 from infra.store import AlreadyDone
 from schemas.coaching import AssignmentEnded, ClientAssigned
-from schemas.peers import PeerAccepted
+from schemas.peers import PeerAccepted, PeerTalkEnded
 from schemas.people import RecordSeen
 from schemas.risk import AlertClosed, AlertEscalated, AlertRaised, AlertWorsened
 from services.people import service
@@ -85,6 +85,16 @@ def let_the_peer_talk(event: PeerAccepted) -> None:
     Grant.change(
         derived_id(event.ask_id, event.peer_id, "peer"),
         lambda grant: grant.give(event.peer_id, event.client_id, "peer", event.at + PEER),
+        cause=event.id,
+        create=True,
+    )
+
+
+@service.on(PeerTalkEnded)
+def end_the_peers_talk(event: PeerTalkEnded) -> None:
+    Grant.change(
+        derived_id(event.ask_id, event.peer_id, "peer"),
+        lambda grant: grant.end(event.peer_id, event.client_id, "peer"),
         cause=event.id,
         create=True,
     )

@@ -102,7 +102,8 @@ def _plan_of(person_id: str) -> _Plan:
 def _known_of(person_id: str) -> _Known | None:
     """None where that cannot be read."""
     try:
-        course, on_duty, peers = Course.load(person_id), ladder_now().on_duty, anybody_offers(person_id)
+        course = _course(person_id, "assignments", *(f"check_ins.{name}" for name in ("opioids", "at", "received_at")))
+        on_duty, peers = ladder_now().on_duty, anybody_offers(person_id)
     except STORE_DOWN as error:
         log_line.warning("duty_unreachable", why=type(error).__name__)
         return None
@@ -115,12 +116,18 @@ def _known_of(person_id: str) -> _Known | None:
 def _asked_for(client_id: str) -> Staffing | None:
     """Who is asked about the alert that is open; None where that is not known."""
     try:
-        course, on_duty = Course.load(client_id), ladder_now().on_duty
+        course, on_duty = _course(client_id, "alerts"), ladder_now().on_duty
     except STORE_DOWN as error:
         log_line.warning("alert_unreachable", why=type(error).__name__)
         return None
     alert = course.open_alert() if course else None
     return staffing(alert.told, on_duty, alert.acknowledged_by) if alert else None
+
+
+def _course(client_id: str, *fields: str) -> Course | None:
+    """As much of it as is asked for: the rest is a year of words and numbers, and somebody is waiting."""
+    raw = Course.raw().find_one({"_id": client_id}, dict.fromkeys(fields, 1))
+    return None if raw is None else Course.read(raw)
 
 
 def _region() -> str:

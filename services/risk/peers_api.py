@@ -102,6 +102,20 @@ def decline(ask_id: str) -> Any:
     return answer
 
 
+@api.post("/help/peers/<ask_id>/end")
+@needs("self")
+@api.response(204)
+def end(ask_id: str) -> None:
+    """The client or the peer wants no more of it. A client is not brought to that peer again."""
+    me, ask = who().person_id, _found(ask_id)
+    if me not in (ask.client_id, ask.accepted_by):
+        raise NotYours(ask_id)
+    try:
+        PeerAsk.change(ask_id, lambda ask: ask.end(me))
+    except WrongState as error:
+        conflict(str(error))
+
+
 def _offers(peers: Iterable[Peer]) -> Iterator[Offer]:
     found = list(peers)
     service.vault.fetch(peer.id for peer in found)

@@ -10,7 +10,7 @@ from mongoengine import BinaryField, BooleanField, DateTimeField, ListField, Str
 
 from infra.store import Aggregate
 from schemas.base import now
-from schemas.peers import PeerAccepted, PeersAsked, PeerSupport
+from schemas.peers import PeerAccepted, PeersAsked, PeerSupport, PeerTalkEnded
 from services.risk import service
 from services.risk.model import WrongState
 
@@ -49,9 +49,11 @@ class Peer(Aggregate):
         self.declined_at = now()
 
 
-def ready(but: str, moment: datetime) -> list[Peer]:
-    """Everybody who may be asked at a moment, but one."""
-    where = {"on": True, "_id": {"$ne": but}, "declined_at": {"$not": {"$gt": moment - REST}}}
+def ready(client_id: str, moment: datetime) -> list[Peer]:
+    """Everybody whom a client may ask at a moment: not the client, nor a peer with whom the client ended it."""
+    ended = PeerAsk.raw().find({"client_id": client_id, "ended_by": client_id}, {"accepted_by": 1})
+    but = [client_id, *(ask["accepted_by"] for ask in ended)]
+    where = {"on": True, "_id": {"$nin": but}, "declined_at": {"$not": {"$gt": moment - REST}}}
     return [Peer.read(raw) for raw in Peer.raw().find(where, {"outbox": 0, "seen": 0}).limit(OFFERS_MOST)]
 
 
@@ -61,13 +63,14 @@ class PeerAsk(Aggregate):
     meta: ClassVar[dict[str, Any]] = {
         "db_alias": "risk",
         "collection": "peer_asks",
-        "indexes": ["asked", ("client_id", "until")],
+        "indexes": ["asked", ("client_id", "until"), ("client_id", "ended_by")],
     }
     client_id = StringField(required=True)
     asked = ListField(StringField())
     declined = ListField(StringField())
     accepted_by = StringField()
     accepted_at = DateTimeField()
+    ended_by = StringField()
     asked_at = DateTimeField(required=True)
     until = DateTimeField(required=True)
     fingerprint = StringField(required=True)
@@ -99,6 +102,21 @@ class PeerAsk(Aggregate):
         if by not in self.declined:
             self.declined = [*self.declined, by]
 
+    def end(self, by: str) -> None:
+        """The client or the peer wants no more of it. Raises ``WrongState`` where nobody has accepted."""
+        if self.accepted_by is None:
+            raise WrongState("Nobody has accepted it.")
+        if self.ended_by is None:
+            self.ended_by = by
+            self.record(
+                PeerTalkEnded,
+                ask_id=self.id,
+                client_id=self.client_id,
+                peer_id=self.accepted_by,
+                by=by,
+                tell=[self.client_id, self.accepted_by],
+            )
+
     def waits(self, moment: datetime) -> bool:
         """Whether somebody may still say yes."""
         return self.accepted_by is None and self.until > moment and set(self.asked) > set(self.declined)
@@ -106,7 +124,7 @@ class PeerAsk(Aggregate):
     def state_for(self, peer_id: str, moment: datetime) -> Mine:
         """As one of those who were asked sees it."""
         if self.accepted_by == peer_id:
-            return "accepted" if self.accepted_at + TALK > moment else "over"
+            return "accepted" if self.ended_by is None and self.accepted_at + TALK > moment else "over"
         if peer_id in self.declined:
             return "declined"
         if self.accepted_by is not None:

@@ -90,6 +90,7 @@ CALLS: dict[str, Call] = {
     "GET /v1/help/asked": Call("/help/asked"),
     "POST /v1/help/peers/<ask_id>/accept": Call("/help/peers/{ask}/accept"),
     "POST /v1/help/peers/<ask_id>/decline": Call("/help/peers/{ask}/decline"),
+    "POST /v1/help/peers/<ask_id>/end": Call("/help/peers/{ask}/end"),
     "PUT /v1/safety-plan": Call("/safety-plan", {"reasons": ["x"]}),
     "GET /v1/safety-plan": Call("/safety-plan"),
     "GET /v1/safety-plan/versions": Call("/safety-plan/versions"),

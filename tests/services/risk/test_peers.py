@@ -13,7 +13,7 @@ import pytest
 from infra.access import TALKING
 from infra.ids import derived_id
 from schemas.base import now
-from schemas.peers import PeerAccepted, PeersAsked
+from schemas.peers import PeerAccepted, PeersAsked, PeerTalkEnded
 from schemas.people import GrantEnded, GrantGiven, RecordSeen
 from services.risk import service
 from services.risk.peers_model import OPEN, REST, TALK, Peer, PeerAsk
@@ -315,6 +315,32 @@ def test_accepting_opens_a_talk_for_a_day_and_no_record(cast: World, maya: Calle
     later(id, TALK)
     (item,) = asked_of(pia)
     assert (item["state"], item["client_id"]) == ("over", None), "whom one talked with is not kept on show"
+
+
+@pytest.mark.parametrize("by", ["maya", "pia"])
+def test_either_ends_it_before_its_time_and_the_talk_is_closed(cast: World, maya: Caller, pia: Caller, by: str) -> None:
+    id = ask(maya, area="SW1A 1")
+    assert maya.post(f"/help/peers/{id}/end").status_code == 409, "nobody has accepted it"
+    pia.post(f"/help/peers/{id}/accept")
+    cast.settle()
+    for _ in range(2):
+        assert cast.caller(by, "client").post(f"/help/peers/{id}/end").status_code == 204
+    (told,) = cast.events(PeerTalkEnded)
+    assert (told.by, told.tell) == (by, ["maya", "pia"])
+    assert [grant.holder_id for grant in cast.events(GrantEnded)] == ["pia"]
+    (item,) = asked_of(pia)
+    assert (item["state"], item["client_id"]) == ("over", None)
+    ask(maya)
+    asked_again = "pia" in cast.events(PeersAsked)[-1].tell
+    assert asked_again == (by == "pia"), "with whom she ended it she is not brought together again"
+
+
+@pytest.mark.parametrize("name", ["per", "theo", "sam"])
+def test_nobody_else_ends_it(cast: World, maya: Caller, pia: Caller, name: str) -> None:
+    id = ask(maya)
+    pia.post(f"/help/peers/{id}/accept")
+    assert cast.caller(name, "client").post(f"/help/peers/{id}/end").status_code == 404
+    assert asked_of(pia)[0]["state"] == "accepted"
 
 
 def test_help_says_that_peers_can_be_asked_where_some_have_offered(cast: World, maya: Caller) -> None:
