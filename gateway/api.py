@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from gateway.chat import Refused
+from gateway.help import PATIENCE_SECONDS, asks_for_help, said_alone
 from infra import telemetry
 from infra.access import IDENTITY_SECONDS, Identity, NotYours, Tokens
 from infra.settings import Settings
@@ -26,10 +27,11 @@ from infra.web import (
     Problem,
     needs,
     problem_response,
+    spoken,
     who,
 )
 from schemas.catalogue import SERVICES, owner_of
-from schemas.crisis import crisis_cards
+from schemas.crisis import LANGUAGES, crisis_cards
 
 log_line = telemetry.logger("gateway")
 
@@ -43,8 +45,10 @@ WRONG_SIGN_INS = 10
 
 
 # What of the headers passes through the door, inwards and outwards.
-_ASKED = ("Content-Type", "If-Match", "Accept")
+_ASKED = ("Content-Type", "If-Match", "Accept", "Accept-Language")
 _ANSWERED = ("Content-Type", "ETag", "Retry-After", "Allow", "WWW-Authenticate")
+_PATIENCE = urllib3.Timeout(connect=2, read=15)
+_PATIENCE_FOR_HELP = urllib3.Timeout(total=PATIENCE_SECONDS)
 
 
 class Door:
@@ -53,15 +57,22 @@ class Door:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tokens = {name: Tokens(settings.secret, name) for name in SERVICES}
-        self._http = urllib3.PoolManager(
-            num_pools=16, maxsize=64, retries=False, timeout=urllib3.Timeout(connect=2, read=15)
-        )
+        self._http = urllib3.PoolManager(num_pools=16, maxsize=64, retries=False)
 
     def forward(self, owner: str) -> Response:
-        """The owner's answer to the current request; 503 while it is away."""
+        """The owner's answer to the current request; 503 while it is away, but to whoever asks for help."""
         headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
-        target = _target()
-        answer = self.ask(owner, request.method, target, g.get("identity"), request.get_data(), headers)
+        target, urgent = _target(), asks_for_help()
+        patience = _PATIENCE_FOR_HELP if urgent else None
+        try:
+            answer = self.ask(owner, request.method, target, g.get("identity"), request.get_data(), headers, patience)
+        except Problem:
+            if not urgent:
+                raise
+            return jsonify(said_alone(self._settings.region))
+        if urgent and answer.status >= 500:
+            log_line.error("no_help", service=owner, status=answer.status)
+            return jsonify(said_alone(self._settings.region))
         kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
         return Response(answer.data, status=answer.status, headers=kept)
 
@@ -73,9 +84,12 @@ class Door:
         person: Identity | None,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
+        patience: urllib3.Timeout | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Ask a service for a person.
 
+        Args:
+            patience: for the answer, where it is another than for most.
         Raises:
             Problem: 503, with the crisis lines where it was risk that did not answer.
         """
@@ -84,7 +98,9 @@ class Door:
             token = self._tokens[owner].sign(person.person_id, person.role, person.session_id, IDENTITY_SECONDS)
             sent[IDENTITY_HEADER] = token
         try:
-            return self._http.request(method, self._settings.peers[owner] + target, body=body, headers=sent)
+            return self._http.request(
+                method, self._settings.peers[owner] + target, body=body, headers=sent, timeout=patience or _PATIENCE
+            )
         except urllib3.exceptions.HTTPError as error:
             log_line.warning("service_away", service=owner, why=type(error).__name__)
             raise self._away(owner) from error
@@ -109,7 +125,8 @@ class Door:
         )
         if owner == "risk":
             # Whoever asks for help must not be answered with an error alone.
-            problem.extra["cards"] = [card.dump() for card in crisis_cards(self._settings.region)]
+            cards = crisis_cards(self._settings.region, spoken(LANGUAGES))
+            problem.extra["cards"] = [card.dump() for card in cards]
         return problem
 
 

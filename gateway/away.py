@@ -37,9 +37,10 @@ def away(language: str | None, anybody: bool, expected_at: datetime | None, regi
         anybody: whether a coach is on duty, busy or not.
         expected_at: when one is next on duty, if that is known.
     """
-    words = WORDS[language or "en"]
+    language = language or "en"
+    words = WORDS[language]
     if anybody:
         said, expected_at = words.in_line, None
     else:
         said = words.unknown if expected_at is None else words.expected
-    return Away(words=said, expected_at=expected_at, cards=crisis_cards(region))
+    return Away(words=said, expected_at=expected_at, cards=crisis_cards(region, language))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from gateway.chat_store import ChatStore, needs_grant
 from gateway.devices import handfuls
-from infra.access import Grants
+from infra.access import TALKING, Grants
 from infra.store import Raw, Store
 
 
@@ -52,5 +52,5 @@ def _readable(grants: Grants, person_id: str, conversations: list[Raw]) -> list[
     """Without those between a client and somebody whose grant has ended."""
     if not any(needs_grant(person_id, conversation) for conversation in conversations):
         return conversations
-    granted = grants.subjects(person_id)
+    granted = grants.subjects(person_id, TALKING)
     return [c for c in conversations if not needs_grant(person_id, c) or c["owner"] in granted]

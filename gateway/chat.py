@@ -21,7 +21,7 @@ from gevent.queue import Empty, Queue
 
 from gateway.chat_store import ChatStore, Draft, as_written, needs_grant
 from infra import telemetry
-from infra.access import Grants, Identity
+from infra.access import TALKING, Grants, Identity
 from infra.store import STORE_DOWN, Raw
 from infra.vault import Erased
 from schemas.base import now
@@ -184,7 +184,7 @@ class Chat:
         key = (member_id, owner_id)
         if self._granted.get(key, 0.0) > time.monotonic():
             return True
-        if not self._grants.allows(member_id, owner_id):
+        if not self._grants.allows(member_id, owner_id, TALKING):
             self._granted.pop(key, None)
             return False
         self._granted[key] = time.monotonic() + GRANT_REMEMBERED_SECONDS

@@ -14,7 +14,7 @@ from gateway.duty import away_words, give_waiting
 from gateway.duty_api import duty_routes
 from gateway.live import Live
 from gateway.search import plain, search
-from infra.access import Identity, NotYours, key_for
+from infra.access import TALKING, Identity, NotYours, key_for
 from infra.service import Service
 from infra.store import Raw
 from infra.web import (
@@ -28,6 +28,7 @@ from infra.web import (
     permit,
     refuse,
     same_or_conflict,
+    spoken,
     who,
 )
 from schemas import chat as say
@@ -78,7 +79,7 @@ def chat_routes(service: Service, live: Live, store: ChatStore) -> Blueprint:
         assert before is not None
         if me.person_id not in before["members"]:
             conflict("This id is in use.")
-        permit(service.grants, before["owner"], "conversation", because=before["kind"] == "on_duty")
+        permit(service.grants, before["owner"], "conversation", because=_may_talk(service, before))
         same_or_conflict(before["fingerprint"], made)
         return _shown(store, before), 200
 
@@ -171,13 +172,18 @@ def _sent(chat: Chat, draft: Callable[[], Draft]) -> Any:
 
 def _direct(service: Service, body: say.NewConversation, me: Identity, made: str) -> Raw:
     """Between a client and somebody who holds a grant on the client, whoever of the two begins."""
+    pairs = [(body.with_, me.person_id)]
     if me.role == "client":
-        owner, holder = me.person_id, body.with_
-    else:
-        owner, holder = body.with_, me.person_id
-    if not service.grants.allows(holder, owner):
-        raise NotYours(body.with_)
-    return new_conversation(body.id, "direct", owner, [owner, holder], False, made)
+        # A client may also be somebody's peer; then the conversation is that somebody's.
+        pairs.insert(0, (me.person_id, body.with_))
+    for owner, holder in pairs:
+        if service.grants.allows(holder, owner, TALKING):
+            return new_conversation(body.id, "direct", owner, [owner, holder], False, made)
+    raise NotYours(body.with_)
+
+
+def _may_talk(service: Service, conversation: Raw) -> bool:
+    return conversation["kind"] == "on_duty" or service.grants.may(who(), conversation["owner"], TALKING)
 
 
 def _on_duty(body: say.NewConversation, me: Identity, made: str) -> Raw:
@@ -234,4 +240,4 @@ def _shown(store: ChatStore, conversation: Raw) -> Raw:
 
 def _away() -> say.Away:
     """For its client, the only one who is in a conversation that waits."""
-    return away_words(request.accept_languages.best_match(WORDS))
+    return away_words(spoken(WORDS))

@@ -12,6 +12,7 @@ from gateway import service
 from gateway.away import away
 from gateway.chat_store import ChatStore, Draft
 from infra import telemetry
+from infra.access import TALKING
 from infra.ids import new_id
 from infra.store import Raw, keep_newer
 from schemas.base import now
@@ -35,8 +36,8 @@ ASK_AGAIN_MOST = timedelta(hours=1)
 
 @service.on(GrantEnded)
 def close_what_is_between(event: GrantEnded) -> None:
-    """A direct conversation closes when its coach has no grant any more; the client keeps what was said."""
-    if service.grants.allows(event.holder_id, event.subject_id):
+    """A direct conversation closes when its coach or peer has no grant any more; the client keeps what was said."""
+    if service.grants.allows(event.holder_id, event.subject_id, TALKING):
         return
     store = _chat_store()
     for conversation in store.between(event.subject_id, event.holder_id, "direct"):

@@ -25,6 +25,8 @@ IDENTITY_SECONDS = 600
 # Somebody with either may see the record and talk with the person: the person's own coach, and whoever was asked to
 # stand in because the coach did not answer an alert.
 CARING = ("care", "cover")
+# And whoever was asked as a peer and accepted: they may talk with the person for a while, and see no record.
+TALKING = (*CARING, "peer")
 
 
 class NotSignedIn(Exception):

@@ -9,6 +9,7 @@ from infra.runner import answers
 from infra.settings import Settings
 from infra.store import STORE_DOWN, connect
 from schemas.catalogue import SERVICES, TOPICS
+from schemas.crisis import LINES
 
 
 class Finding(NamedTuple):
@@ -29,6 +30,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_letters(settings),
         *_set_aside(settings),
         _push(settings),
+        _lines(settings),
     ]
 
 
@@ -93,6 +95,13 @@ def _set_aside(settings: Settings) -> list[Finding]:
         store.close()
     words = f"{count} could not be read and are set aside; see `alongside check-ins aside list`"
     return [Finding("check-ins", False, words)] if count else []
+
+
+def _lines(settings: Settings) -> Finding:
+    since = min(line.checked_on for line in LINES[settings.region])
+    return Finding(
+        "crisis lines", True, f"{settings.region}, compared with what they publish on {since}: do so once a year"
+    )
 
 
 def _push(settings: Settings) -> Finding:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from environs import Env, EnvValidationError, ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
+from schemas.crisis import LINES
+
 
 class BadSettings(Exception):
     """The configuration cannot be used. ``problems`` has one sentence for each mistake."""
@@ -123,7 +125,7 @@ def read_settings() -> Settings:
         risk_model=env.str("RISK_MODEL", None) or None,
         waiting_seconds=env.int("WAITING_SECONDS", 300, validate=Range(min=1)),
         token_seconds=env.int("TOKEN_SECONDS", 900, validate=Range(min=1)),
-        region=env.str("REGION", "US", validate=OneOf(("US", "GB"))),
+        region=env.str("REGION", "US", validate=OneOf(tuple(LINES))),
         instruments=env.str("INSTRUMENTS", None) or None,
     )
     problems = _mistakes(env)

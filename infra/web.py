@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import flask_smorest
@@ -202,6 +202,14 @@ def who() -> Identity:
     if identity is None:
         raise NotSignedIn(g.get("identity_problem", "unauthenticated"))
     return identity
+
+
+def spoken(known: Container[str]) -> str:
+    """The language of ``known`` that the caller likes best, whatever the region; English where there is none."""
+    for tag, quality in request.accept_languages:
+        if quality > 0 and (language := tag.partition("-")[0].lower()) in known:
+            return language
+    return "en"
 
 
 def make_app(name: str, identify: Callable[[], Identity | None], answers: Callable[[], Mapping[str, str]]) -> Flask:

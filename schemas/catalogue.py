@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from schemas import alumni, assessments, chat, coaching, goals, people, risk
+from schemas import alumni, assessments, chat, coaching, goals, peers, people, risk, safety
 from schemas.base import Event
 
-MODULES = (people, coaching, goals, risk, assessments, alumni, chat)
+MODULES = (people, coaching, goals, risk, assessments, safety, peers, alumni, chat)
 
 EVENTS: dict[str, type[Event]] = {
     thing.type_name(): thing
@@ -33,6 +33,7 @@ OWNERS: dict[str, str] = {
     "caseload": "coaching",
     "referrals": "coaching",
     "assignments": "coaching",
+    "me/peer-support": "risk",
     "check-ins": "risk",
     "assessments": "risk",
     "instruments": "risk",
@@ -42,6 +43,7 @@ OWNERS: dict[str, str] = {
     "reports/model": "risk",
     "help": "risk",
     "crisis-lines": "risk",
+    "safety-plan": "risk",
     "goals": "goals",
     "sobriety": "goals",
     "networks": "alumni",

@@ -8,7 +8,7 @@ from schemas.base import Event, Shape
 from schemas.fields import Id, Language, Line, Login, Moment, Password, Secret, Zone
 
 Role = Literal["client", "coach", "supervisor", "organiser", "admin"]
-Scope = Literal["care", "cover"]
+Scope = Literal["care", "cover", "peer"]
 
 
 class PersonJoined(Event):

@@ -366,20 +366,3 @@ class ModelOut(Shape):
     assumed: list[Line]
     bands: list[BandOut]
     figures: Figures
-
-
-class CrisisLine(Shape):
-    name: Line
-    call: Line | None
-    text: Line | None
-
-
-class CrisisLines(Shape):
-    items: list[CrisisLine]
-    next: str | None = None
-
-
-class HelpOut(Shape):
-    """What to show on a bad night, first and whatever else is down."""
-
-    cards: list[Card]

@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from infra.ids import derived_id
 from infra.store import AlreadyDone
 from schemas.coaching import AssignmentEnded, ClientAssigned
+from schemas.peers import PeerAccepted, PeerTalkEnded
 from schemas.people import RecordSeen
 from schemas.risk import AlertClosed, AlertEscalated, AlertHandedOver, AlertRaised, AlertWorsened
 from services.people import service
@@ -17,6 +18,8 @@ from services.people.model import Grant
 
 # Long enough for the night and the morning after; closing the alert ends it sooner.
 COVER = timedelta(hours=24)
+# Long enough for a night and a day of talking; nothing else is opened.
+PEER = timedelta(hours=24)
 
 
 @service.on(ClientAssigned)
@@ -78,6 +81,26 @@ def end_the_standing_in(event: AlertClosed) -> None:
 
 def _ending(person_id: str, client_id: str) -> Callable[[Grant], None]:
     return lambda grant: grant.end(person_id, client_id, "cover")
+
+
+@service.on(PeerAccepted)
+def let_the_peer_talk(event: PeerAccepted) -> None:
+    Grant.change(
+        derived_id(event.ask_id, event.peer_id, "peer"),
+        lambda grant: grant.give(event.peer_id, event.client_id, "peer", event.at + PEER),
+        cause=event.id,
+        create=True,
+    )
+
+
+@service.on(PeerTalkEnded)
+def end_the_peers_talk(event: PeerTalkEnded) -> None:
+    Grant.change(
+        derived_id(event.ask_id, event.peer_id, "peer"),
+        lambda grant: grant.end(event.peer_id, event.client_id, "peer"),
+        cause=event.id,
+        create=True,
+    )
 
 
 @service.every(10)

@@ -1,4 +1,4 @@
-"""Check-ins, alerts, and help that is there whatever else is not."""
+"""Check-ins and alerts."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from flask import request
-
 from infra.access import NotYours, key_for
-from infra.web import Problem, conflict, fingerprint, needs, page, permit, same_or_conflict, who
+from infra.web import conflict, fingerprint, needs, page, permit, same_or_conflict, who
 from schemas import risk as say
 from schemas.base import now
-from schemas.crisis import LINES
-from services.risk import rules, service
+from services.risk import service
 from services.risk.alert_model import WrongState
 from services.risk.aside_api import keeps_unreadable
 from services.risk.asking import ladder_now
 from services.risk.check_in_model import Archive, CheckIn, open_check_in, seal_check_in
+from services.risk.help_api import cards_for
 from services.risk.model import RECENT, Course
 from services.risk.rules import Verdict
 from services.risk.weighing import Weighing
@@ -107,23 +105,6 @@ def show_risk(client_id: str) -> Any:
     }
 
 
-@api.get("/help")
-@needs("self")
-@api.response(200, say.HelpOut.Schema)
-def get_help() -> Any:
-    return {"cards": rules.help_cards(service.settings.region)}
-
-
-@api.get("/crisis-lines")
-@needs("public")
-@api.response(200, say.CrisisLines.Schema)
-def crisis_lines() -> Any:
-    region = request.args.get("region", service.settings.region)
-    if region not in LINES:
-        raise Problem(422, "Unprocessable Content", "No such region.", {"region": [f"One of {', '.join(LINES)}."]})
-    return {"items": list(LINES[region]), "next": None}
-
-
 class _Repeated(Exception):
     """The check-in is in the course already."""
 
@@ -179,5 +160,5 @@ def _answer(kept: CheckIn) -> dict[str, Any]:
         "band": kept.band,
         "reasons": kept.reasons,
         "compared": kept.compared,
-        "cards": rules.cards(kept.band, "opioids" in kept.substances, service.settings.region),
+        "cards": cards_for(who().person_id, kept.band, "opioids" in kept.substances),
     }

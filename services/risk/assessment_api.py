@@ -16,6 +16,7 @@ from services.risk import rules, service
 from services.risk.asking import ladder_now
 from services.risk.assessment_model import Assessment, Past
 from services.risk.assessment_rules import Finding, WrongAnswers, assess, due_since
+from services.risk.help_api import cards_for
 from services.risk.instruments import shelf
 from services.risk.model import Course
 
@@ -186,8 +187,7 @@ def _repeat(before: Assessment, made: str) -> Any:
 
 
 def _answer(kept: Assessment) -> dict[str, Any]:
-    region = service.settings.region
-    return {**_record(kept), "cards": rules.cards("urgent", False, region) if kept.reasons else []}
+    return {**_record(kept), "cards": cards_for(kept.client_id, "urgent", False) if kept.reasons else []}
 
 
 def _record(kept: Assessment) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from schemas.crisis import crisis_cards
-from schemas.risk import Band, Card, NewCheckIn
+from schemas.risk import Band, NewCheckIn
 
 BANDS: tuple[Band, ...] = ("steady", "watch", "high", "urgent")
 _FROM_POINTS: tuple[tuple[int, Band], ...] = ((6, "urgent"), (3, "high"), (2, "watch"), (0, "steady"))
@@ -142,49 +141,3 @@ def _halt(c: NewCheckIn) -> str:
     """HALT is a folk tool, not a validated one; it names what a person can do something about now."""
     felt = {"hungry": c.hungry, "angry": c.angry, "lonely": c.lonely, "tired": c.tired}
     return f"You are very {max(felt, key=lambda name: felt[name] or 0)}"
-
-
-def cards(band: Band, opioids: bool, region: str) -> list[Card]:
-    """What the client is shown with the answer itself, before and without any other part of the platform.
-
-    Args:
-        band: of the check-in.
-        opioids: a lapse with opioids was told.
-        region: whose lines to show.
-    """
-    shown = [_overdose(region)] if opioids else []
-    if band == "urgent":
-        shown += crisis_cards(region)
-    if band in ("high", "urgent"):
-        shown.append(_ASKED)
-    return shown
-
-
-def help_cards(region: str) -> list[Card]:
-    """What a person who asks for help is shown, whoever is or is not on duty."""
-    return [*crisis_cards(region), _overdose(region), _BREATHE]
-
-
-def _overdose(region: str) -> Card:
-    return Card(
-        kind="overdose",
-        title="After a break, the same amount can be too much",
-        body="Tolerance falls quickly. Try not to be alone, keep naloxone near and tell somebody where it is. If"
-        " somebody cannot be woken or breathes slowly, call at once, give naloxone, and stay.",
-        call="999" if region == "GB" else "911",
-    )
-
-
-# It says what was done, and promises nobody's presence: whether a coach is awake is not known here.
-_ASKED = Card(
-    kind="coach",
-    title="We are asking a person to be in touch",
-    body="Your check-in goes to your coach, and to somebody else if your coach does not answer. That can take a while."
-    " If it cannot wait, ask for help here and call one of the numbers.",
-)
-_BREATHE = Card(
-    kind="kindness",
-    title="This will pass",
-    body="A craving rises, peaks and falls, mostly within half an hour. Move, drink some water, go where people are,"
-    " and write to your coach here.",
-)

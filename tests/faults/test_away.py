@@ -43,6 +43,11 @@ def test_a_part_that_is_down_answers_503_and_crisis_cards_and_goes_on(app: App) 
     assert_away(answer)
     assert {"crisis"} <= {card["kind"] for card in answer.body["cards"]}
     assert any(card["call"] for card in answer.body["cards"])
+    # Whoever asks for help is answered, if with less.
+    helped, lines = at_once(lambda: client.get("/v1/help"), lambda: client.get("/v1/crisis-lines"))
+    assert (helped.status, lines.status) == (200, 200)
+    assert (helped.body["plan"], helped.body["cards"][0]["call"]) == ("unreachable", "911")
+    assert lines.body["items"][0]["call"] == "911"
     # The others do not notice.
     goal = {"id": new_id(), "text": "walk"}
     assert client.post("/v1/goals", goal).status == 201
@@ -88,10 +93,11 @@ def test_a_store_that_is_away_is_said_so_and_nothing_is_half_done(app: App, how:
         runner.suspend()
         store.kill()
     try:
-        sent, synced, ready, *refused = at_once(
+        sent, synced, ready, helped, *refused = at_once(
             lambda: client.call("message.send", said, seconds=40),
             lambda: coach.call("message.sync", asked, seconds=40),
             lambda: client.get("/readyz"),
+            lambda: client.get("/v1/help"),
             lambda: client.post("/v1/check-ins", day),
             lambda: client.post("/v1/goals", goal),
             lambda: client.get("/v1/conversations"),
@@ -102,6 +108,7 @@ def test_a_store_that_is_away_is_said_so_and_nothing_is_half_done(app: App, how:
     assert synced["problem"]["status"] == 503
     assert ready.status == 503
     assert ready.body["checks"]["store"] != "ok"
+    assert (helped.status, helped.body["plan"], helped.body["cards"][0]["kind"]) == (200, "unreachable", "crisis")
     for answer in refused:
         assert_away(answer)
     until(lambda: client.get("/readyz").status == 200, "the store is back", 60)

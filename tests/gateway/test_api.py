@@ -338,10 +338,19 @@ def scene(the_app: App) -> Iterator[Scene]:
         "device_id": "pocket",
         "notice_id": a_notice(organiser, network),
         "delivery_id": delivery,
+        "ask_id": an_ask(client, coach),
         "seq": "1",
     }
     yield Scene(client, coach, ids)
     the_app.hang_up()
+
+
+def an_ask(client: Phone, peer: Phone) -> str:
+    """Something that a client asked of somebody who had offered."""
+    id = new_id()
+    assert peer.put("/v1/me/peer-support", {"on": True, "area": "a place of its own"}).status == 200
+    assert client.post("/v1/help/peers", {"id": id, "area": "a place of its own"}).body["asked"] > 0
+    return id
 
 
 def a_notice(organiser: Phone, network: str) -> str:

@@ -27,7 +27,7 @@ from infra.ids import new_id as new
 from infra.store import Raw, Store, connect
 from infra.vault import Vault
 from schemas.base import now
-from schemas.people import GrantEnded, GrantGiven
+from schemas.people import GrantEnded, GrantGiven, Scope
 from tests.store import EmbeddedStore
 from tests.world import VAULT_KEY, settings_for
 
@@ -49,9 +49,9 @@ def store(embedded_store: EmbeddedStore, tmp_path_factory: pytest.TempPathFactor
     opened.close()
 
 
-def a_grant() -> GrantGiven:
+def a_grant(scope: Scope = "care") -> GrantGiven:
     return GrantGiven(
-        id="event", at=now(), version=1, grant_id="grant", holder_id="sam", subject_id="maya", scope="care"
+        id="event", at=now(), version=1, grant_id="grant", holder_id="sam", subject_id="maya", scope=scope
     )
 
 
@@ -439,18 +439,17 @@ def test_only_members_with_a_grant_that_holds_write(store: Store) -> None:
     assert desk.send(OTHER, given_on_duty, "a")[0]["seq"] == 1
 
 
+@pytest.mark.parametrize("scope", ["care", "cover", "peer"])
 def test_a_grant_that_ended_ends_the_writing_as_soon_as_it_is_heard_of(
-    embedded_store: EmbeddedStore, tmp_path: Path
+    embedded_store: EmbeddedStore, tmp_path: Path, scope: Scope
 ) -> None:
     own = connect("gateway-alone", settings_for(embedded_store.url, f"sqlite://{tmp_path / 'log'}"))
     make_indexes(own)
     grants = Grants(own)
-    grants.keep(a_grant())
+    grants.keep(a_grant(scope))
     desk, conversation = Desk(own), a_conversation(own)
     desk.send(COACH, conversation, "a")
-    ended = GrantEnded(
-        id="end", at=now(), version=2, grant_id="grant", holder_id="sam", subject_id="maya", scope="care"
-    )
+    ended = GrantEnded(id="end", at=now(), version=2, grant_id="grant", holder_id="sam", subject_id="maya", scope=scope)
     grants.keep(ended)
     desk.chat.forget()
     with pytest.raises(Refused) as refusal:

@@ -40,6 +40,7 @@ TOLD = {
     "goal",
     "notice",
     "sync",
+    "peer",
     "expired",
 }
 METHODS = {"get", "post", "put", "patch", "delete"}

@@ -37,7 +37,7 @@ from schemas.chat import (
 )
 from schemas.coaching import CoachAvailabilityChanged, CoachWentOffDuty, CoachWentOnDuty
 from schemas.crisis import crisis_cards
-from schemas.people import PersonJoined
+from schemas.people import GrantEnded, GrantGiven, PersonJoined, Scope
 from tests.store import EmbeddedStore
 from tests.world import SECRET, VAULT_KEY, settings_for
 
@@ -412,6 +412,50 @@ def test_those_who_wait_are_listed_page_by_page_whoever_is_taken_in_between(stor
     assert [raw["_id"] for raw in store.waiting(9, ids[2])] == ids[3:]
     duty.take(found(store, ids[2]), "sam")
     assert set(ids[3:]) <= {raw["_id"] for raw in store.waiting(9, ids[2])}
+
+
+# -- who may still talk
+
+
+def grant(kind: type[GrantGiven | GrantEnded], holder: str, scope: Scope) -> None:
+    """As it is heard: kept, then acted upon."""
+    event = kind(
+        id=new_id(),
+        at=now(),
+        version=next(_numbers),
+        grant_id=f"{holder}-{scope}",
+        holder_id=holder,
+        subject_id="maya",
+        scope=scope,
+    )
+    service.grants.keep(event)
+    act = duty.open_what_was_closed if isinstance(event, GrantGiven) else duty.close_what_is_between
+    act(event)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scope", ["care", "cover", "peer"])
+def test_a_talk_closes_when_nothing_allows_it_any_more_and_opens_again(store: ChatStore, scope: Scope) -> None:
+    grant(GrantGiven, "sam", scope)
+    id = f"conversation-{next(_numbers):03}"
+    assert store.open(new_conversation(id, "direct", "maya", ["maya", "sam"], False, "print"))
+    grant(GrantEnded, "sam", scope)
+    assert found(store, id)["state"] == "closed"
+    grant(GrantGiven, "sam", scope)
+    assert found(store, id)["state"] == "open"
+
+
+def test_a_coach_whose_time_as_a_peer_is_over_is_still_the_coach_and_the_other_way_round(store: ChatStore) -> None:
+    grant(GrantGiven, "sam", "care")
+    grant(GrantGiven, "sam", "peer")
+    id = f"conversation-{next(_numbers):03}"
+    assert store.open(new_conversation(id, "direct", "maya", ["maya", "sam"], False, "print"))
+    grant(GrantEnded, "sam", "peer")
+    assert found(store, id)["state"] == "open"
+    grant(GrantGiven, "sam", "peer")
+    grant(GrantEnded, "sam", "care")
+    assert found(store, id)["state"] == "open"
+    grant(GrantEnded, "sam", "peer")
+    assert found(store, id)["state"] == "closed"
 
 
 # -- what a client is told meanwhile

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.access import IDENTITY_SECONDS, Grants, Identity, NotSignedIn, NotYours, People, Tokens, key_for
+from infra.access import IDENTITY_SECONDS, TALKING, Grants, Identity, NotSignedIn, NotYours, People, Tokens, key_for
 from infra.ids import new_id
 from infra.store import CARRIERS, Store, connect
 from schemas.base import decode, now
@@ -221,6 +221,17 @@ def test_a_grant_allows_its_own_scope_only(grants: Grants, client: str) -> None:
     assert grants.allows("sam", client, ("cover",))
     assert not grants.allows("sam", client, ("care",))
     assert grants.holders(client, ("care",)) == []
+
+
+def test_a_peer_may_talk_and_look_at_nothing(store: Store, grants: Grants, client: str) -> None:
+    grants.keep(given_to("pia", client, scope="peer"))
+    assert grants.allows("pia", client, TALKING)
+    assert grants.subjects("pia", TALKING) == {client}
+    assert not grants.allows("pia", client)
+    assert grants.holders(client) == []
+    with pytest.raises(NotYours):
+        grants.look(identity("pia", "client"), client, "check-ins")
+    assert looks(store, client) == []
 
 
 def looks(store: Store, client: str) -> list[RecordSeen]:

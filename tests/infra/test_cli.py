@@ -92,6 +92,7 @@ def test_the_doctor_names_each_thing_and_what_to_do(run: Any, world: World, monk
     assert f"ok     log: answers, {len(TOPICS)} topics" in lines
     assert "WRONG  risk: ALONGSIDE_PEERS does not name it" in lines
     assert "ok     dead letters: none" in lines
+    assert any(line.startswith("ok     crisis lines: US, compared with what they publish on 20") for line in lines)
 
 
 def test_the_doctor_finds_topics_that_are_missing(

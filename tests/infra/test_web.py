@@ -33,6 +33,7 @@ from infra.web import (
     permit_many,
     refuse,
     same_or_conflict,
+    spoken,
 )
 from schemas.base import Shape
 from schemas.fields import Id, Scale, Text
@@ -481,3 +482,23 @@ def test_the_description_says_what_each_route_needs_and_how_it_fails(door: Door)
     assert operation["security"] == [{"bearer": []}]
     assert set(operation["responses"]) == {"201", "default"}
     assert "security" not in document["paths"]["/v1/public"]["get"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        ("es", "es"),
+        ("es-MX, en;q=0.5", "es"),
+        ("en;q=0.5, ES-mx;q=0.6", "es"),
+        ("fr, es;q=0.2", "es"),
+        ("es;q=0, fr", "en"),
+        ("fr", "en"),
+        ("est", "en"),
+        ("*", "en"),
+        ("", "en"),
+        (";;=,", "en"),
+    ],
+)
+def test_the_language_is_the_one_the_caller_likes_best_of_those_there_are(asked: str, language: str) -> None:
+    with Flask("any").test_request_context(headers={"Accept-Language": asked}):
+        assert spoken(("en", "es")) == language

@@ -13,6 +13,8 @@ from services.alumni.model import Membership
 from services.goals.model import Goal
 from services.risk.assessment_model import Assessment
 from services.risk.model import Course
+from services.risk.peers_model import PeerAsk
+from services.risk.plan_model import SafetyPlan
 from tests.services.risk.forms import a_phq_9
 from tests.services.risk.mothers import a_check_in, a_rough_day
 from tests.world import Caller, World, an_id
@@ -100,6 +102,19 @@ CALLS: dict[str, Call] = {
     "GET /v1/assessments": Call("/assessments?client_id=maya"),
     "GET /v1/assessments/due": Call("/assessments/due?client_id=maya"),
     "GET /v1/assessments/<assessment_id>": Call("/assessments/{assessment}"),
+    "GET /v1/me/peer-support": Call("/me/peer-support"),
+    "PUT /v1/me/peer-support": Call("/me/peer-support", {"on": False}),
+    "POST /v1/help/peers": Call("/help/peers", {"id": "{ask}"}),
+    "GET /v1/help/peers/<ask_id>": Call("/help/peers/{ask}"),
+    "GET /v1/help/asked": Call("/help/asked"),
+    "POST /v1/help/peers/<ask_id>/accept": Call("/help/peers/{ask}/accept"),
+    "POST /v1/help/peers/<ask_id>/decline": Call("/help/peers/{ask}/decline"),
+    "POST /v1/help/peers/<ask_id>/end": Call("/help/peers/{ask}/end"),
+    "PUT /v1/safety-plan": Call("/safety-plan", {"reasons": ["x"]}),
+    "GET /v1/safety-plan": Call("/safety-plan"),
+    "GET /v1/safety-plan/versions": Call("/safety-plan/versions"),
+    "PUT /v1/safety-plan/sharing": Call("/safety-plan/sharing", {"coach": True, "people": []}),
+    "GET /v1/clients/<client_id>/safety-plan": Call("/clients/maya/safety-plan"),
     # goals
     "POST /v1/goals": Call("/goals", {"id": "{fresh}", "text": "x", "client_id": "maya"}),
     "GET /v1/goals": Call("/goals?client_id=maya"),
@@ -154,12 +169,16 @@ def scene(world: World) -> dict[str, str]:
     world.join("organiser", "ola", "otto")
     world.join("admin", "ada")
     maya, ola = world.caller("maya", "client"), world.caller("ola", "organiser")
-    ids = {name: an_id() for name in ("referral", "check_in", "assessment", "goal", "network", "other_network")}
+    names = ("referral", "check_in", "assessment", "goal", "network", "other_network", "ask")
+    ids = {name: an_id() for name in names}
     ids["assignment"] = world.assign("maya", "sam")
     made = [
         maya.post("/referrals", {"id": ids["referral"], "coach_id": "sam"}),
         maya.post("/check-ins", a_rough_day(id=ids["check_in"], note=WORDS)),
         maya.post("/assessments", a_phq_9(id=ids["assessment"])),
+        maya.put("/safety-plan", {"reasons": [WORDS]}),
+        ola.put("/me/peer-support", {"on": True, "area": WORDS}),
+        maya.post("/help/peers", {"id": ids["ask"]}),
         maya.post("/goals", {"id": ids["goal"], "text": WORDS}),
         ola.post("/networks", {"id": ids["network"], "name": "Lisbon mornings"}),
         ola.post("/networks", {"id": ids["other_network"], "name": "Porto mornings"}),
@@ -197,7 +216,11 @@ def test_without_an_identity_every_route_answers_401(world: World, scene: dict[s
 
 
 def test_a_stranger_gets_nothing_of_a_clients_from_any_route(world: World, scene: dict[str, str]) -> None:
-    traces = ["maya", WORDS, scene["alert"], scene["assessment"], scene["goal"], scene["assignment"], scene["referral"]]
+    traces = [
+        "maya",
+        WORDS,
+        *(scene[name] for name in ("alert", "assessment", "goal", "assignment", "referral", "ask")),
+    ]
     wrong = []
     for route, call in CALLS.items():
         for name, role in STRANGERS:
@@ -220,6 +243,8 @@ def test_a_stranger_changes_nothing_of_a_clients(world: World, scene: dict[str, 
         return (
             Course.raw().find_one({"_id": "maya"}),
             list(Assessment.raw().find({"client_id": "maya"})),
+            SafetyPlan.raw().find_one({"_id": "maya"}),
+            PeerAsk.raw().find_one({"_id": scene["ask"]}),
             Goal.raw().find_one({"_id": scene["goal"]}),
             Membership.raw().find_one({"person_id": "maya"}),
             world.services["people"].store.collection("accounts").find_one({"_id": "maya"}),
@@ -240,6 +265,7 @@ def test_the_client_and_the_coach_do_see_what_a_stranger_does_not(world: World, 
     """Else the tests above would pass on routes that answer nobody."""
     assert WORDS in world.caller("sam", "coach").get("/check-ins?client_id=maya").text
     assert WORDS in world.caller("sam", "coach").get(f"/goals/{scene['goal']}").text
+    assert WORDS in world.caller("maya", "client").get("/clients/maya/safety-plan").text
     assert WORDS in world.caller("maya", "client").get(f"/networks/{scene['network']}/notices").text
     assert scene["assessment"] in world.caller("sam", "coach").get("/assessments?client_id=maya").text
     assert world.caller("maya", "client").post("/check-ins", a_check_in()).status_code == 201

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from schemas.base import Shape
 from schemas.risk import NewCheckIn
 from tests.world import an_id
+
+UNKIND = re.compile(r"\b(?:addict\w*|abus\w*|clean|dirty|relaps\w*|junk\w*|fail\w*)\b", re.IGNORECASE)
 
 
 def a_check_in(**answers: Any) -> dict[str, Any]:
@@ -29,3 +32,17 @@ def said(**answers: Any) -> NewCheckIn:
     read: Shape = NewCheckIn.load(a_check_in(**answers))
     assert isinstance(read, NewCheckIn)
     return read
+
+
+def a_plan(**steps: Any) -> dict[str, Any]:
+    """A safety plan with a line in each step, but for what ``steps`` say."""
+    return {
+        "warning_signs": ["I stop answering the phone"],
+        "coping_strategies": ["walk along the canal", "cold water on my face"],
+        "people_and_places": [{"name": "the library", "phone": None}],
+        "people_to_ask": [{"name": "my sister", "phone": "+44 20 7946 0000"}, {"name": "Jo", "phone": "555 0100"}],
+        "professionals": [{"name": "the clinic", "phone": "555 0199"}],
+        "safer_surroundings": ["the key is with my sister"],
+        "reasons": ["my daughter", "the sea in June"],
+        **steps,
+    }

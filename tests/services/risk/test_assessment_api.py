@@ -283,7 +283,7 @@ WRONG: list[tuple[dict[str, Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("form", "errors"), WRONG, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("form", "errors"), WRONG, ids=[str(errors)[:60] for _, errors in WRONG])
 def test_what_does_not_fit_the_instrument_answers_422_names_it_and_keeps_nothing(
     alone: Caller, form: dict[str, Any], errors: Any
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.crisis import LINES, crisis_cards
-from schemas.risk import Band, Card, NewCheckIn, Used
-from services.risk.rules import BANDS, cards, help_cards, judge, worse
-from tests.services.risk.mothers import said
+from schemas.risk import Band, NewCheckIn, Used
+from services.risk.rules import BANDS, judge, worse
+from tests.services.risk.mothers import UNKIND, said
 
 scale = st.none() | st.integers(0, 10)
 days = st.builds(Used, what=st.sampled_from(["wine", "heroin"]), days=st.integers(0, 366))
@@ -126,60 +124,6 @@ def test_the_feeling_that_is_named_is_the_strongest() -> None:
     assert judge(said(hungry=8, lonely=9), True).reasons == ["You are very lonely"]
 
 
-@pytest.mark.parametrize("region", LINES)
-@pytest.mark.parametrize("band", BANDS)
-def test_a_lapse_with_opioids_carries_the_overdose_card_first_in_every_band(band: Band, region: str) -> None:
-    shown = cards(band, True, region)
-    assert shown[0].kind == "overdose"
-    assert shown[0].call == LINES[region][0].call
-    assert "overdose" not in [card.kind for card in cards(band, False, region)]
-
-
-@pytest.mark.parametrize("region", LINES)
-def test_urgent_carries_the_crisis_lines_before_anything_about_coaches(region: str) -> None:
-    shown = cards("urgent", False, region)
-    lines = crisis_cards(region)
-    assert shown[: len(lines)] == lines
-    assert [card.kind for card in shown[len(lines) :]] == ["coach"]
-    assert all(card.call or card.text for card in lines)
-
-
-@pytest.mark.parametrize(("band", "kinds"), [("steady", []), ("watch", []), ("high", ["coach"])])
-def test_a_day_that_is_not_urgent_shows_no_more_than_helps(band: Band, kinds: list[str]) -> None:
-    assert [card.kind for card in cards(band, False, "US")] == kinds
-
-
-def every_card() -> list[Card]:
-    return [
-        card
-        for region in LINES
-        for shown in (
-            *(cards(band, opioids, region) for band in BANDS for opioids in (True, False)),
-            help_cards(region),
-        )
-        for card in shown
-    ]
-
-
-def test_no_card_promises_that_a_coach_is_there() -> None:
-    promises = re.compile(
-        r"\b(?:will (?:call|contact|reach|write|answer|reply|be (?:there|with you))"
-        r"|is (?:here|there|on (?:the|their) way|coming|waiting|available|online)"
-        r"|right away|immediately|within \d+|in (?:a few )?minutes|straight away)\b",
-        re.IGNORECASE,
-    )
-    for card in every_card():
-        assert not promises.search(f"{card.title} {card.body}"), card.title
-
-
-def test_no_card_speaks_unkindly() -> None:
-    unkind = re.compile(r"\b(?:addict\w*|abus\w*|clean|dirty|relaps\w*|junk\w*|fail\w*)\b", re.IGNORECASE)
-    for card in every_card():
-        assert not unkind.search(f"{card.title} {card.body}"), card.title
+def test_no_reason_speaks_unkindly() -> None:
     for reason in judge(said(craving=10, confidence=0, mood=0, used={"what": "wine", "days": 9}), True).reasons:
-        assert not unkind.search(reason)
-
-
-@pytest.mark.parametrize("region", LINES)
-def test_help_begins_with_the_crisis_lines(region: str) -> None:
-    assert help_cards(region)[: len(LINES[region])] == crisis_cards(region)
+        assert not UNKIND.search(reason)

@@ -1,0 +1,143 @@
+"""Help that is there whatever else is not: the person's own plan, numbers to call, and who is on duty.
+
+Nothing here waits for long, and nothing that cannot be read keeps the rest from being shown.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Literal, NamedTuple
+
+import pymongo
+from flask import request
+
+from infra import telemetry
+from infra.store import STORE_DOWN
+from infra.vault import Erased, Tampered
+from infra.web import needs, refuse, spoken, who
+from schemas import safety as say
+from schemas.base import now
+from schemas.crisis import LANGUAGES, LINES
+from schemas.risk import Band, Card
+from services.risk import service
+from services.risk.asking import on_duty
+from services.risk.help_rules import Staffing, cards, help_cards, staffing
+from services.risk.model import Course
+from services.risk.peers_model import anybody_offers
+from services.risk.plan_model import SafetyPlan
+
+api = service.api
+log_line = telemetry.logger("help")
+
+# Whoever asks for help waits no longer than this for what could be read.
+READ_SECONDS = 1.5
+# For so long after a lapse with opioids was told, the words about tolerance come first.
+TOLERANCE = timedelta(days=28)
+_OF_A_LAPSE = ("substances", "at", "received_at")
+
+
+@api.get("/help")
+@needs("self")
+@api.response(200, say.HelpOut.Schema)
+def get_help() -> Any:
+    """What helps now. It answers also when the store is down, and says what could not be read."""
+    region, me = _region(), who().person_id
+    with pymongo.timeout(READ_SECONDS):
+        found = _plan_of(me)
+        known = None if found.state == "unreachable" else _known_of(me)
+    staffed, opioids, peers = known or (None, False, False)
+    # Only a client asks peers.
+    peers = peers and who().role == "client"
+    return {
+        "cards": help_cards(region, found.plan, staffed, opioids, spoken(LANGUAGES), peers),
+        "plan": found.state,
+        "staffed": staffed.staffed if staffed else "unreachable",
+        "coach_id": staffed.person_id if staffed and staffed.staffed == "on_duty" else None,
+    }
+
+
+@api.get("/crisis-lines")
+@needs("public")
+@api.response(200, say.CrisisLines.Schema)
+def crisis_lines() -> Any:
+    return {"items": list(LINES[_region()]), "next": None}
+
+
+def cards_for(client_id: str, band: Band, opioids: bool) -> list[Card]:
+    """The cards of the answer to a bad day that was written down. Raises nothing that the store does."""
+    plan, asked = None, None
+    if band in ("high", "urgent"):
+        with pymongo.timeout(READ_SECONDS):
+            found = _plan_of(client_id)
+            plan = found.plan
+            asked = None if found.state == "unreachable" else _asked_for(client_id)
+    return cards(band, opioids, service.settings.region, plan, asked, spoken(LANGUAGES))
+
+
+class _Plan(NamedTuple):
+    state: Literal["shown", "none", "unreachable"]
+    plan: say.NewSafetyPlan | None
+
+
+class _Known(NamedTuple):
+    """Of somebody who asks for help: who is on duty, a lapse with opioids told lately, and peers who offered."""
+
+    staffed: Staffing
+    opioids: bool
+    peers: bool
+
+
+def _plan_of(person_id: str) -> _Plan:
+    try:
+        plan = SafetyPlan.load(person_id)
+        words = plan.newest().opened() if plan and plan.edition else None
+    except Erased:
+        return _Plan("none", None)
+    except (*STORE_DOWN, Tampered) as error:
+        log_line.warning("plan_unreachable", why=type(error).__name__)
+        return _Plan("unreachable", None)
+    if words is None or not any(words.dump().values()):
+        return _Plan("none", None)
+    return _Plan("shown", words)
+
+
+def _known_of(person_id: str) -> _Known | None:
+    """None where that cannot be read."""
+    try:
+        course = _course(
+            person_id, "assignments", *(f"check_ins.{name}" for name in ("substances", "at", "received_at"))
+        )
+        there, peers = on_duty(), anybody_offers(person_id)
+    except STORE_DOWN as error:
+        log_line.warning("duty_unreachable", why=type(error).__name__)
+        return None
+    since = now() - TOLERANCE
+    told = (
+        [kept for kept in course.check_ins if "opioids" in kept.substances and kept.place() >= since] if course else []
+    )
+    coaches = course.coaches() if course else []
+    return _Known(staffing([*coaches, *there], there), bool(told), peers)
+
+
+def _asked_for(client_id: str) -> Staffing | None:
+    """Who is asked about the alert that is open; None where that is not known."""
+    try:
+        course, there = _course(client_id, "alerts"), on_duty()
+    except STORE_DOWN as error:
+        log_line.warning("alert_unreachable", why=type(error).__name__)
+        return None
+    alert = course.open_alert() if course else None
+    return staffing(alert.told, there, alert.acknowledged_by) if alert else None
+
+
+def _course(client_id: str, *fields: str) -> Course | None:
+    """As much of it as is asked for: the rest is a year of words and numbers, and somebody is waiting."""
+    raw = Course.raw().find_one({"_id": client_id}, dict.fromkeys(fields, 1))
+    return None if raw is None else Course.read(raw)
+
+
+def _region() -> str:
+    region = request.args.get("region", service.settings.region)
+    if region not in LINES:
+        refuse("region", f"Must be one of: {', '.join(LINES)}.")
+    return region
