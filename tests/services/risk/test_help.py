@@ -246,7 +246,7 @@ def test_where_only_the_duty_list_is_away_the_plan_is_shown(maya: Caller, monkey
         raise AutoReconnect
 
     with monkeypatch.context() as broken:
-        broken.setattr("services.risk.help_api.ladder_now", away)
+        broken.setattr("services.risk.help_api.on_duty", away)
         answer = helped(maya)
     assert (answer["plan"], answer["staffed"]) == ("shown", "unreachable")
     assert kinds(answer)[:7] == ["plan"] * 7
