@@ -285,6 +285,26 @@ def doctor(data: Path) -> None:
     sys.exit(0 if all(finding.well for finding in findings) else 1)
 
 
+@commands.command()
+@click.option("--clients", required=True, type=click.IntRange(1, 10_000), help="How many invented clients.")
+@click.option("--days", required=True, type=click.IntRange(1, 3660), help="How many days each of them plays.")
+@click.option(
+    "--coaches", default=2, show_default=True, type=click.IntRange(1, 1000), help="How many invented coaches."
+)
+@click.option("--seed", default=1, show_default=True, help="Decides everything; the same again adds nothing.")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Of an `up --demo` on this machine.")
+def simulate(clients: int, days: int, coaches: int, seed: int, url: str) -> None:
+    """Let invented people use the public API, for load and demonstration. What comes of it is never evidence."""
+    from infra.simulate import CannotSimulate
+    from infra.simulate import simulate as played
+
+    try:
+        for line in played(url, clients, days, seed, coaches):
+            click.echo(line)
+    except CannotSimulate as error:
+        _fail(str(error))
+
+
 def _study(act: str, *given: Any) -> Any:
     from importlib import import_module
 
