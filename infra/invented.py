@@ -97,9 +97,9 @@ class Client:
 
     def _lives(self) -> bool:
         """Live one day; whether there was use. Use follows use, and what pulls drifts back to what is usual."""
-        self._pull += 0.15 * (self._usual - self._pull) + self._random.gauss(0, 0.4)
+        self._pull += 0.25 * (self._usual - self._pull) + self._random.gauss(0, 0.35)
         used = self._happens(_share(self._pull))
-        self._pull += 1.2 if used else 0.0
+        self._pull += 0.9 if used else 0.0
         return used
 
     def _check_in(self, number: int, day: date, used_days: int) -> Body:
