@@ -15,7 +15,6 @@ import flask_smorest
 from flask import Flask, Request, Response, g, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api
-from marshmallow import missing
 from prometheus_client import CONTENT_TYPE_LATEST
 from pymongo.collection import Collection
 from webargs.flaskparser import FlaskParser
@@ -116,7 +115,8 @@ class _Parser(FlaskParser):
 
     def _raw_load_json(self, req: Request) -> Any:
         if not req.is_json:
-            return missing
+            # Not an empty one: where no field is needed, that would be taken, and words of somebody's lost.
+            raise BadRequest("Send JSON, with Content-Type: application/json.")
         try:
             return _Json.read(req.get_data(cache=True))
         except ValueError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import types
 import typing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from zoneinfo import available_timezones
 
@@ -18,6 +18,11 @@ from marshmallow import ValidationError, fields, missing, validate
 
 # The default of a field that is left out where there is nothing to say.
 ABSENT: Any = missing
+
+# Whatever its zone, a clock can show every moment between.
+EARLIEST = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+_NO_MOMENT = "Not a moment that the calendars of all zones can hold."
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 
@@ -50,7 +55,9 @@ class Instant(fields.AwareDateTime):
         try:
             moment = moment.astimezone(UTC)
         except OverflowError as error:
-            raise ValidationError("Not a moment that a calendar can hold.") from error
+            raise ValidationError(_NO_MOMENT) from error
+        if not EARLIEST <= moment <= LATEST:
+            raise ValidationError(_NO_MOMENT)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
     def _serialize(self, value: datetime | str | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:

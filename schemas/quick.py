@@ -12,7 +12,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from schemas.fields import Instant, Matches, String, Truth, Whole, written
+from schemas.fields import EARLIEST, LATEST, Instant, Matches, String, Truth, Whole, written
 
 _MILLISECONDS = 24
 
@@ -107,9 +107,11 @@ def _truth(value: Any) -> bool:
 def _moment(value: Any) -> datetime:
     if type(value) is str and len(value) == _MILLISECONDS and value[10] == "T" and value[-1] == "Z":
         try:
-            return datetime.fromisoformat(value).astimezone(UTC)
+            moment = datetime.fromisoformat(value).astimezone(UTC)
         except ValueError as error:
             raise Doubt from error
+        if EARLIEST <= moment <= LATEST:
+            return moment
     raise Doubt
 
 

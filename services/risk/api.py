@@ -42,7 +42,7 @@ def check_in(body: say.NewCheckIn) -> Any:
 @api.alt_response(200, schema=say.CheckInOut.Schema)
 def correct(body: say.NewCheckIn, check_in_id: str) -> Any:
     """Put another check-in in the place of a recent one. Both are kept; only the new one counts."""
-    before = _own(check_in_id)
+    before = _found(check_in_id)
     if body.at is None:
         body = replace(body, at=before.at)
     return _take(
@@ -57,10 +57,13 @@ def correct(body: say.NewCheckIn, check_in_id: str) -> Any:
 def contest(body: say.Contest, check_in_id: str) -> Any:
     """Say that the band of a recent check-in is not right. The coach sees the words beside it."""
     client_id = who().person_id
-    _own(check_in_id)
+    _found(check_in_id)
     sealed = service.vault.seal(client_id, f"check-ins/{check_in_id}/contest", body.words)
     moment = now()
-    course = Course.change(client_id, lambda course: course.contest(check_in_id, sealed, moment))
+    try:
+        course = Course.change(client_id, lambda course: course.contest(check_in_id, sealed, moment))
+    except WrongState as error:
+        conflict(str(error))
     return open_check_in(client_id, course.check_in(check_in_id))
 
 
@@ -114,7 +117,7 @@ def _take(body: say.NewCheckIn, act: Callable[[Course, CheckIn, Verdict], None],
     client_id = who().person_id
     print_ = fingerprint(body, key_for(service.settings.secret, "fingerprint"))
     if (archived := Archive.find(client_id, body.id)) is not None:
-        return _repeat(archived, print_)
+        return _repeat(archived, print_, instead_of)
     weighing = Weighing.of(client_id, body)
     fresh = seal_check_in(client_id, body, weighing.substances, print_)
     before: list[CheckIn] = []
@@ -128,7 +131,7 @@ def _take(body: say.NewCheckIn, act: Callable[[Course, CheckIn, Verdict], None],
     try:
         course = Course.change(client_id, observe, create=True)
     except _Repeated:
-        return _repeat(before[0], print_)
+        return _repeat(before[0], print_, instead_of)
     except WrongState as error:
         conflict(str(error))
     if len(course.check_ins) > RECENT:
@@ -137,19 +140,21 @@ def _take(body: say.NewCheckIn, act: Callable[[Course, CheckIn, Verdict], None],
     return _answer(fresh), 201
 
 
-def _own(check_in_id: str) -> CheckIn:
-    """One of the caller's recent check-ins. Answers 409 for one that is in the archive."""
+def _found(check_in_id: str) -> CheckIn:
+    """One of the caller's check-ins, recent or not."""
     course = Course.load(who().person_id)
-    found = next((kept for kept in course.check_ins if kept.id == check_in_id), None) if course else None
-    if found is not None:
-        return found
-    if Archive.find(who().person_id, check_in_id) is not None:
-        conflict("It is too long ago to be changed; write to your coach.")
-    raise NotYours(check_in_id)
+    recent = course.check_ins if course else []
+    found = next((kept for kept in recent if kept.id == check_in_id), None)
+    found = found or Archive.find(who().person_id, check_in_id)
+    if found is None:
+        raise NotYours(check_in_id)
+    return found
 
 
-def _repeat(before: CheckIn, print_: str) -> Any:
+def _repeat(before: CheckIn, print_: str, instead_of: str | None) -> Any:
     same_or_conflict(before.fingerprint, print_)
+    if instead_of is not None and before.corrects != instead_of:
+        conflict("This id was used before, and not to correct this check-in.")
     return _answer(before), 200
 
 

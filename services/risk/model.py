@@ -72,7 +72,7 @@ class Course(Aggregate):
         """Put a check-in in the place of another, which stays to be read. What was asked of a human is not unasked.
 
         Raises:
-            WrongState: the other was corrected before.
+            WrongState: the other was corrected before, or is not recent.
         """
         before = self.check_in(check_in_id)
         if before.corrected_by is not None:
@@ -87,7 +87,11 @@ class Course(Aggregate):
         self.observe(correction, verdict, asking)
 
     def contest(self, check_in_id: str, sealed: bytes, moment: datetime) -> None:
-        """The client says that a band is not right. It stays beside the band, for the coach to see."""
+        """The client says that a band is not right. It stays beside the band, for the coach to see.
+
+        Raises:
+            WrongState: the check-in is not recent.
+        """
         check_in = self.check_in(check_in_id)
         check_in.contest, check_in.contested_at = sealed, moment
         self.record(BandContested, check_in_id=check_in.id, client_id=self.id)
@@ -214,10 +218,10 @@ class Course(Aggregate):
         return next(alert for alert in self.alerts if alert.id == alert_id)
 
     def check_in(self, check_in_id: str) -> CheckIn:
-        """One of the recent ones. Raises ``KeyError``."""
+        """One of the recent ones. Raises ``WrongState`` for any other."""
         found = next((kept for kept in self.check_ins if kept.id == check_in_id), None)
         if found is None:
-            raise KeyError(check_in_id)
+            raise WrongState("It is too long ago to be changed; write to your coach.")
         return found
 
     def valid(self) -> list[CheckIn]:

@@ -25,6 +25,7 @@ STRANGE: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(
         ["a\n", "a\x00", "\ud800", "2026-01-31T09:30:00.123Z", "2026-01-31T09:30:00.123z", "2026-02-31", ""]
     ),
+    st.sampled_from(["0001-01-01T09:30:00.123Z", "9999-12-31T09:30:00.123Z"]),
     st.sampled_from(["2026-01-31T09:30:00+02:00", "2026-W05-6T09:30:00.123Z", "2026-01-31T09:30:00,123Z"]),
     st.lists(st.text(max_size=3) | st.integers(), max_size=3),
     st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from schemas.base import now
+from schemas.fields import written
 from schemas.people import GrantGiven
 from schemas.risk import AlertClosed, AlertEscalated, AlertHandedOver, OnCallNamed
-from services.risk.model import Course
-from tests.services.risk.mothers import a_desperate_day, a_rough_day
+from services.risk.check_in_model import Archive
+from services.risk.model import RECENT, Course
+from tests.services.risk.mothers import a_check_in, a_desperate_day, a_rough_day
 from tests.world import Caller, World, an_id
 
 
@@ -250,6 +252,30 @@ def test_only_ones_own_recent_check_in_is_corrected_or_contested(cast: World, ma
     for path, body in (("correct", {"id": an_id(), "craving": 2}), ("contest", {"words": "no"})):
         assert theo.post(f"/check-ins/{day['id']}/{path}", body).status_code == 404
         assert maya.post(f"/check-ins/unknown/{path}", body).status_code == 404
+
+
+def test_a_correction_is_repeated_safely_also_when_both_are_in_the_archive(maya: Caller) -> None:
+    start = now() - timedelta(days=100)
+    first, better = a_check_in(at=written(start)), a_check_in(craving=2)
+    correct = f"/check-ins/{first['id']}/correct"
+    maya.post("/check-ins", first)
+    assert maya.post(correct, better).status_code == 201
+    for day in range(RECENT + 2):
+        assert maya.post("/check-ins", a_check_in(at=written(start + timedelta(days=day + 1)))).status_code == 201
+    assert Archive.find("maya", better["id"]) is not None, "what is tried is in the archive"
+    assert (maya.post(correct, better).status_code, maya.post(correct, a_check_in()).status_code) == (200, 409)
+    assert maya.post(f"/check-ins/{first['id']}/contest", {"words": "no"}).status_code == 409
+
+
+def test_a_check_in_that_is_there_already_corrects_no_other(maya: Caller) -> None:
+    """To say yes would be to say that something was corrected."""
+    one, other = a_check_in(), a_check_in(at=written(now()))
+    for day in (one, other):
+        assert maya.post("/check-ins", day).status_code == 201
+    for target in (one, other):
+        assert maya.post(f"/check-ins/{target['id']}/correct", other).status_code == 409
+    items = maya.get("/check-ins").json["items"]
+    assert [(item["corrects"], item["corrected_by"]) for item in items] == [(None, None)] * 2
 
 
 def test_a_band_is_contested_in_the_clients_own_words_which_the_coach_sees(

@@ -12,7 +12,7 @@ from pymongo.errors import AutoReconnect
 
 from schemas.assessments import AssessmentTaken
 from schemas.base import now
-from schemas.fields import written
+from schemas.fields import EARLIEST, written
 from schemas.people import PersonJoined, RecordSeen
 from schemas.risk import AlertRaised, AlertWorsened
 from services.risk import service
@@ -589,6 +589,13 @@ def test_on_the_first_day_what_has_a_schedule_is_due(maya: Caller) -> None:
     assert due(maya) == dict.fromkeys(("audit-c", "bam", "barc-10", "gad-7", "phq-9"), (today, "schedule"))
     items = maya.get("/assessments/due").json["items"]
     assert [item["variant"] for item in items if item["instrument"] == "bam"] == ["likert"]
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Pago_Pago", "Pacific/Kiritimati", "Asia/Manila"])
+def test_what_is_due_is_told_wherever_somebody_is_and_whenever_they_say_it_was(maya: Caller, zone: str) -> None:
+    assert list(refused(maya, a_phq_9(at="0001-01-01T00:00:00Z"))) == ["at"]
+    taken(maya, a_phq_9(at=written(EARLIEST)))
+    assert "phq-9" in due(maya, f"?timezone={zone}")
 
 
 def test_a_weekly_one_is_due_again_after_a_week_and_the_others_on_day_30(

@@ -93,6 +93,15 @@ def test_an_edit_names_the_version_that_it_edits(maya: Caller) -> None:
     assert maya.get(PATH).json["reasons"] == ["the dog"]
 
 
+@pytest.mark.parametrize("body", [b'{"reasons": ["the dog"]}', b""])
+def test_a_plan_is_never_written_over_by_what_does_not_say_that_it_is_json(maya: Caller, body: bytes) -> None:
+    """Every step may be empty, so nothing else would stop it."""
+    written(maya)
+    headers = {"If-Match": '"1"', "Content-Type": "text/plain"}
+    assert maya.put(PATH, headers=headers, data=body).status_code == 400
+    assert {name: maya.get(PATH).json[name] for name in a_plan()} == a_plan()
+
+
 def test_where_there_is_no_plan_yet_a_tag_is_stale(maya: Caller) -> None:
     assert edit(maya, a_plan(), 1).status_code == 412
     assert maya.get(PATH).status_code == 404

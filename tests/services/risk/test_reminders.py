@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.base import now
-from schemas.fields import written
+from schemas.fields import EARLIEST, LATEST, written
 from schemas.risk import CheckInDue, ReminderEdit
 from services.risk.reminder_handlers import remind
 from services.risk.reminder_model import Reminder
@@ -216,3 +216,19 @@ def test_each_client_is_reminded_at_their_own_time(cast: World, maya: Caller) ->
     sooner = min(("maya", "theo"), key=due)
     assert due("maya") != due("theo")
     assert reminded(cast, due(sooner)) == [sooner]
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Pago_Pago", "Asia/Manila", "Pacific/Kiritimati", "America/Metlakatla"])
+def test_no_moment_that_somebody_says_keeps_anybody_from_being_reminded(cast: World, maya: Caller, zone: str) -> None:
+    for at, status in (
+        ("0001-01-01T00:00:00Z", 422),
+        (written(EARLIEST), 201),
+        ("9999-12-31T23:59:59Z", 422),
+        (written(LATEST), 201),
+    ):
+        answer = maya.post("/check-ins", a_check_in(at=at))
+        assert answer.status_code == status, at
+        assert status == 201 or list(answer.json["errors"]) == ["at"]
+    wish(maya, "20:00", zone)
+    wish(cast.caller("theo", "client"), "20:00", zone)
+    assert sorted(reminded(cast, due())) == ["maya", "theo"]
