@@ -17,7 +17,7 @@ from services.risk.aside_api import keeps_unreadable
 from services.risk.asking import ladder_now
 from services.risk.check_in_model import Archive, CheckIn, open_check_in, seal_check_in
 from services.risk.help_api import cards_for
-from services.risk.model import RECENT, Course
+from services.risk.model import MOVED_FROM, Course
 from services.risk.rules import Verdict
 from services.risk.weighing import Weighing
 
@@ -131,7 +131,7 @@ def _take(body: say.NewCheckIn, act: Callable[[Course, CheckIn, Verdict], None],
         return _repeat(before[0], print_)
     except WrongState as error:
         conflict(str(error))
-    if len(course.check_ins) > RECENT:
+    if len(course.check_ins) > MOVED_FROM:
         # After the commit: what is in the archive has been told, so a repeat that is found there needs nothing more.
         Course.change(client_id, Course.trim)
     return _answer(fresh), 201

@@ -5,7 +5,6 @@ Nothing here waits for long, and nothing that cannot be read keeps the rest from
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 import pymongo
@@ -32,8 +31,8 @@ log_line = telemetry.logger("help")
 # Whoever asks for help waits no longer than this for what could be read.
 READ_SECONDS = 1.5
 # For so long after a lapse with opioids was told, the words about tolerance come first.
-TOLERANCE = timedelta(days=28)
-_OF_A_LAPSE = ("substances", "at", "received_at")
+TOLERANCE_DAYS = 28
+_OF_A_LAPSE = ("substances", "used_days", "at", "received_at", "corrected_by")
 
 
 @api.get("/help")
@@ -104,19 +103,14 @@ def _plan_of(person_id: str) -> _Plan:
 def _known_of(person_id: str) -> _Known | None:
     """None where that cannot be read."""
     try:
-        course = _course(
-            person_id, "assignments", *(f"check_ins.{name}" for name in ("substances", "at", "received_at"))
-        )
+        course = _course(person_id, "assignments", "past", *(f"check_ins.{name}" for name in _OF_A_LAPSE))
         there, peers = on_duty(), anybody_offers(person_id)
     except STORE_DOWN as error:
         log_line.warning("duty_unreachable", why=type(error).__name__)
         return None
-    since = now() - TOLERANCE
-    told = (
-        [kept for kept in course.check_ins if "opioids" in kept.substances and kept.place() >= since] if course else []
-    )
-    coaches = course.coaches() if course else []
-    return _Known(staffing([*coaches, *there], there), bool(told), peers)
+    coaches, used = (course.coaches(), course.diary().used.get("opioids", set())) if course else ([], set())
+    told = max(used, default=0) >= now().toordinal() - TOLERANCE_DAYS
+    return _Known(staffing([*coaches, *there], there), told, peers)
 
 
 def _asked_for(client_id: str) -> Staffing | None:

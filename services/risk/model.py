@@ -32,8 +32,10 @@ from services.risk.diary_rules import Diary
 from services.risk.ladder_rules import Clock, Ladder, first_rung, next_rung
 from services.risk.rules import Verdict, worse
 
-# Older check-ins move to the archive, so that a write costs the same after ten years.
-RECENT = 60
+# Older check-ins move to the archive, so that a write costs the same after ten years: several at once, because moving
+# them is a write too.
+RECENT = 30
+MOVED_FROM = 40
 # How long the weeks behind a client raise no second alert once a human has looked at them: the score's own horizon.
 LOOKED_AT = timedelta(days=7)
 
