@@ -32,7 +32,7 @@ log_line = telemetry.logger("help")
 READ_SECONDS = 1.5
 # For so long after a lapse with opioids was told, the words about tolerance come first.
 TOLERANCE_DAYS = 28
-_OF_A_LAPSE = ("substances", "used_days", "at", "received_at", "corrected_by")
+_OF_A_LAPSE = ("id", "substances", "used_days", "at", "received_at", "corrected_by")
 
 
 @api.get("/help")
