@@ -106,35 +106,36 @@ def show_risk(client_id: str) -> Any:
 
 
 class _Repeated(Exception):
-    """The check-in is in the course already."""
+    """The check-in was taken before."""
+
+    def __init__(self, course: Course, before: CheckIn) -> None:
+        super().__init__(before.id)
+        self.course, self.before = course, before
 
 
 def _take(body: say.NewCheckIn, act: Callable[[Course, CheckIn, Verdict], None], instead_of: str | None = None) -> Any:
     """Judge a check-in by what the course holds and put it in, once however often it comes."""
     client_id = who().person_id
     print_ = fingerprint(body, key_for(service.settings.secret, "fingerprint"))
-    if (archived := Archive.find(client_id, body.id)) is not None:
-        return _repeat(archived, print_)
     weighing = Weighing.of(client_id, body)
     fresh = seal_check_in(client_id, body, weighing.substances, print_)
-    before: list[CheckIn] = []
 
     def observe(course: Course) -> None:
-        before[:] = [kept for kept in course.check_ins if kept.id == body.id]
-        if before:
-            raise _Repeated
+        if (before := course.kept_before(body.id)) is not None:
+            raise _Repeated(course, before)
         act(course, fresh, weighing.verdict(course, fresh, instead_of))
 
     try:
         course = Course.change(client_id, observe, create=True)
-    except _Repeated:
-        return _repeat(before[0], print_)
+    except _Repeated as repeated:
+        same_or_conflict(repeated.before.fingerprint, print_)
+        return _answer(repeated.course, repeated.before), 200
     except WrongState as error:
         conflict(str(error))
     if len(course.check_ins) > MOVED_FROM:
         # After the commit: what is in the archive has been told, so a repeat that is found there needs nothing more.
         Course.change(client_id, Course.trim)
-    return _answer(fresh), 201
+    return _answer(course, fresh), 201
 
 
 def _own(check_in_id: str) -> CheckIn:
@@ -148,17 +149,12 @@ def _own(check_in_id: str) -> CheckIn:
     raise NotYours(check_in_id)
 
 
-def _repeat(before: CheckIn, print_: str) -> Any:
-    same_or_conflict(before.fingerprint, print_)
-    return _answer(before), 200
-
-
-def _answer(kept: CheckIn) -> dict[str, Any]:
+def _answer(course: Course, kept: CheckIn) -> dict[str, Any]:
     return {
         "id": kept.id,
         "at": kept.at,
         "band": kept.band,
         "reasons": kept.reasons,
         "compared": kept.compared,
-        "cards": cards_for(who().person_id, kept.band, "opioids" in kept.substances),
+        "cards": cards_for(course, kept.band, "opioids" in kept.substances),
     }

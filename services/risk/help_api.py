@@ -62,14 +62,14 @@ def crisis_lines() -> Any:
     return {"items": list(LINES[_region()]), "next": None}
 
 
-def cards_for(client_id: str, band: Band, opioids: bool) -> list[Card]:
+def cards_for(course: Course, band: Band, opioids: bool) -> list[Card]:
     """The cards of the answer to a bad day that was written down. Raises nothing that the store does."""
     plan, asked = None, None
     if band in ("high", "urgent"):
         with pymongo.timeout(READ_SECONDS):
-            found = _plan_of(client_id)
+            found = _plan_of(course.id)
             plan = found.plan
-            asked = None if found.state == "unreachable" else _asked_for(client_id)
+            asked = None if found.state == "unreachable" else _asked_for(course)
     return cards(band, opioids, service.settings.region, plan, asked, spoken(LANGUAGES))
 
 
@@ -113,14 +113,14 @@ def _known_of(person_id: str) -> _Known | None:
     return _Known(staffing([*coaches, *there], there), told, peers)
 
 
-def _asked_for(client_id: str) -> Staffing | None:
+def _asked_for(course: Course) -> Staffing | None:
     """Who is asked about the alert that is open; None where that is not known."""
     try:
-        course, there = _course(client_id, "alerts"), on_duty()
+        there = on_duty()
     except STORE_DOWN as error:
-        log_line.warning("alert_unreachable", why=type(error).__name__)
+        log_line.warning("duty_unreachable", why=type(error).__name__)
         return None
-    alert = course.open_alert() if course else None
+    alert = course.open_alert()
     return staffing(alert.told, there, alert.acknowledged_by) if alert else None
 
 

@@ -222,6 +222,12 @@ class Course(Aggregate):
             raise KeyError(check_in_id)
         return found
 
+    def kept_before(self, check_in_id: str) -> CheckIn | None:
+        """The check-in of this id that is here or in the archive."""
+        here = next((kept for kept in self.check_ins if kept.id == check_in_id), None)
+        # Without a past nothing is in the archive, and it need not be asked.
+        return here or (Archive.find(self.id, check_in_id) if self.past else None)
+
     def valid(self) -> list[CheckIn]:
         """The recent check-ins that were not corrected, the oldest first."""
         return [kept for kept in self.check_ins if kept.corrected_by is None]
