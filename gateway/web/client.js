@@ -23,7 +23,7 @@ export function clientView(socket) {
     Talk: talking.panel,
     Plan: plan(),
     Goals: panel(goals(socket, me().id).element, aim()),
-    More: panel(wish.element, questionnaires(me().id), seen(), offer()),
+    More: panel(wish.element, questionnaires(), seen(), offer()),
   };
   const tabs = Object.fromEntries(Object.keys(panels).map((name) => [
     name, make("button", { type: "button", onclick: () => choose(name) }, name),

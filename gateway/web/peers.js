@@ -1,6 +1,6 @@
 // Being there for somebody else: what one was asked, and whether one may be asked.
 
-import { all, get, post, put } from "./api.js";
+import { get, post, put } from "./api.js";
 import { announce, button, clock, field, folded, formOf, make, tick, why } from "./page.js";
 
 const ASK_ANYWAY = 60_000;
