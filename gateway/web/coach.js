@@ -26,11 +26,13 @@ export function coachView(socket, role) {
   function openOne(clientId, name, conversationId) {
     for (const part of chosen) part.close();
     const heading = make("h1", { tabindex: "-1" }, name);
-    chosen = [thread(chat, conversationId, name), record(socket, clientId), ...(role === "coach" ? [goals(socket, clientId, name)] : [])];
+    const seen = record(socket, clientId);
+    const talk = thread(chat, conversationId, name);
+    chosen = [seen, talk, ...(role === "coach" ? [goals(socket, clientId, name)] : [])];
     const onDuty = chat.conversation(conversationId)?.kind === "on_duty";
     place.replaceChildren(heading, ...(onDuty ? [handingOver(chat, conversationId)] : []),
       ...chosen.map((part) => part.element));
-    chosen[0].draw();
+    talk.draw();
     heading.focus();
   }
 
