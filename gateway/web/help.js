@@ -30,7 +30,7 @@ export function endHelp() {
   draw();
 }
 
-export const isKept = () => localStorage.getItem(KEPT) !== null;
+export const isKept = () => keptPlan()?.of === me().id;
 
 export async function keepPlan(keep) {
   if (!keep) return localStorage.removeItem(KEPT);

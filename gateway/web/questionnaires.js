@@ -28,7 +28,7 @@ export function questionnaires() {
   });
   const choices = (found, words) => make("ul", { class: "goals" }, found.map((one) => make("li", {},
     make("p", {}, one.title, words(one) && make("span", { class: "small" }, ` ${words(one)}`)),
-    button(["Answer", make("span", { class: "unseen" }, `: ${one.title}`)], async () => open(one), { class: "quiet" }))));
+    button(["Answer", make("span", { class: "unseen" }, ` ${one.title}`)], async () => open(one), { class: "quiet" }))));
 
   async function open(one) {
     const shown = instrument(one, { leave, openOther });

@@ -64,7 +64,7 @@ function contacts(title, hint, before) {
   return {
     element: make("fieldset", {}, make("legend", {}, title), make("p", { class: "small" }, hint), rows,
       make("button", { type: "button", class: "quiet", onclick: () => add().firstChild.focus() }, "One more",
-        make("span", { class: "unseen" }, `: ${title}`))),
+        make("span", { class: "unseen" }, ` of: ${title}`))),
     written: () => [...rows.children].map((row) => [...row.children].map((box) => box.value.trim())).filter(([name, phone]) => name || phone)
       .map(([name, phone]) => ({ name: name || phone, ...(phone ? { phone } : {}) })),
   };
