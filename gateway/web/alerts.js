@@ -23,6 +23,7 @@ const STEPS = {
   acknowledged: "Taken on", handed_over: "Handed over", closed: "Closed", contested: "The client says: that is not how it is",
   corrected: "The client corrected the check-in", withdrawn: "May not see the client any more",
 };
+const DONE = { acknowledge: "You are on it.", "hand-over": "Handed over.", close: "Closed." };
 export const UNNAMED = "A client";
 export const ASK_ANYWAY = 30_000;
 
@@ -81,7 +82,7 @@ export function alerts(socket, choose) {
 }
 
 function card(alert, name, choose, changed) {
-  const act = (path, body) => post(`/alerts/${alert.id}/${path}`, body).finally(changed);
+  const act = (path, body) => post(`/alerts/${alert.id}/${path}`, body).then(() => announce(DONE[path])).finally(changed);
   return make("li", { class: `card alert ${alert.band} ${alert.state}` },
     make("h3", {}, name, " ", bandWord(alert.band, AT_THE_DESK[alert.band])),
     bullets(alert.reasons), alert.contested && contest(alert.client_id),
@@ -118,7 +119,7 @@ function closing(alert, act) {
   ], "Close", () => act("close", {
     outcome: outcome.value, ...(contact.value ? { contact: contact.value } : {}),
     support: support.map((box) => box.control).filter((box) => box.checked).map((box) => box.value),
-  }).then(() => ""));
+  }));
 }
 
 // Coaches by name, whoever is on duty first.
@@ -131,7 +132,7 @@ function handingOver(others, act) {
   if (!others.length) return make("p", { class: "small" }, "There is no other coach.");
   const to = select(Object.fromEntries(others.map((one) => [one.id, `${one.name}, ${one.on_duty ? "on duty" : "not on duty"}`])));
   return formOf([field("To whom?", to, "They are asked at once, with a clock of their own.")], "Hand it over",
-    () => act("hand-over", { to: to.value }).then(() => ""));
+    () => act("hand-over", { to: to.value }));
 }
 
 function trail(steps) {

@@ -12,7 +12,8 @@ const OF_THE_MOMENT = ["coach", "peers"];
 
 let signedIn = null;
 let last = null;
-let reached = false;
+// Null until that is known.
+let reached = null;
 let plan = null;
 
 export function beginHelp(socket, talkTo) {
@@ -21,12 +22,12 @@ export function beginHelp(socket, talkTo) {
     return talkTo(...who);
   } };
   if (me().role === "client") signedIn.asking = asking(socket, signedIn.talkTo);
+  draw();
   refreshHelp();
 }
 
 export function endHelp() {
-  signedIn = last = plan = null;
-  reached = false;
+  signedIn = last = plan = reached = null;
   draw();
 }
 
@@ -81,8 +82,8 @@ function draw() {
 }
 
 function notice() {
-  if (!reached) return "We cannot reach Alongside right now, and do not know who is on duty. This works without it.";
-  return last.plan === "unreachable" ? "We cannot read all of Alongside right now. This is what we know." : "";
+  if (reached === false) return "We cannot reach Alongside right now, and do not know who is on duty. This works without it.";
+  return last?.plan === "unreachable" ? "We cannot read all of Alongside right now. This is what we know." : "";
 }
 
 function whoIsThere() {

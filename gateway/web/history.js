@@ -2,7 +2,7 @@
 
 import { get, post, Refused } from "./api.js";
 import { AT_THE_DESK, bandWord, because, TO_CLIENT } from "./bands.js";
-import { bullets, button, clock, field, fill, formOf, make } from "./page.js";
+import { announce, bullets, button, clock, field, fill, formOf, make } from "./page.js";
 import { saidWords } from "./questions.js";
 
 const PAGE = 10;
@@ -51,7 +51,7 @@ function setAside(found) {
 }
 
 export function contested(kept, own) {
-  return kept.contested && make("p", { class: "contested" },
+  return kept.contested && make("p", { class: "contested", tabindex: "-1" },
     make("strong", {}, own ? "You said that this is not how it is: " : "The client says that this is not how it is: "),
     `“${kept.contested}”`);
 }
@@ -61,7 +61,9 @@ export function objections(kept, correct, changed) {
   const box = make("textarea", { rows: 2, maxlength: 4000, required: true });
   const against = make("details", { class: "choice" }, make("summary", {}, "That is not how it is"),
     formOf([field("How is it, in your own words?", box, "Your coach sees your words beside this.")], "Say so", async () => {
-      changed(await withReason(post(`/check-ins/${kept.id}/contest`, { words: box.value.trim() })));
+      const now = await withReason(post(`/check-ins/${kept.id}/contest`, { words: box.value.trim() }));
+      announce("Your words stand beside the check-in.");
+      await changed(now);
     }));
   return make("div", { class: "row" }, against, button("Correct it", async () => correct(kept), { class: "quiet" }));
 }

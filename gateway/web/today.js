@@ -107,7 +107,10 @@ export function today(socket) {
 function found(answer, correct) {
   const [title, words] = TO_CLIENT[answer.band];
   const against = make("div", {});
-  const draw = (record) => against.replaceChildren(contested(record, true) || objections(record, correct, draw));
+  const draw = (record) => against.replaceChildren(contested(record, true) || objections(record, correct, (now) => {
+    draw(now);
+    against.firstChild.focus();
+  }));
   draw(answer);
   return make("section", { class: `card band ${answer.band}` }, make("h1", { tabindex: "-1" }, title), make("p", {}, words),
     because(answer), make("p", { class: "small" }, `Checked in at ${clock(answer.at)}.`), against);

@@ -398,7 +398,7 @@ def test_a_client_to_whom_nobody_comes_is_told_so_and_is_taken_by_a_supervisor(
         client.get_by_role("button", name="Talk").click()
         client.get_by_role("button", name="Whoever is on duty").click()
         client.get_by_text("we do not know when somebody will be").wait_for()
-        assert client.locator(".panel .lines").get_by_text("988").first.is_visible()
+        assert client.locator("main .panel .lines").get_by_text("988").first.is_visible()
         assert client.evaluate(UNNAMED_CONTROLS) == []
         assert client.evaluate(PALE_WORDS) == []
 

@@ -368,6 +368,12 @@ def test_a_plan_is_kept_on_a_phone_only_for_whoever_asks_and_is_there_without_an
 
     robin.context.unroute("**/v1/**")
     robin.reload()
+    another, _ = new_couple(app)
+    sign_in(robin, another)
+    robin.get_by_text("Help now", exact=True).click()
+    robin.get_by_text("You have no safety plan yet.").wait_for()
+    assert "Cold water" not in robin.locator("#help").inner_text()
+    robin.get_by_role("button", name="Sign out").click()
     sign_in(robin, client)
     go_to(robin, "Plan")
     robin.get_by_label("Keep my plan on this phone").uncheck()
