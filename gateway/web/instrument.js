@@ -95,13 +95,16 @@ function question(item, draft) {
 function choice(item, words, before, answer) {
   const yesNo = item.kind === "yes-no";
   return make("fieldset", {}, make("legend", {}, words), (yesNo ? YES_OR_NO : item.options).map(({ value, label }) => make(
-    "label", { class: "tick" }, make("input", { type: "radio", name: `item-${item.id}`, value, checked: before != null && Number(before) === value,
-      onchange: () => answer(yesNo ? Boolean(value) : value) }), make("span", {}, label))));
+    "label", { class: "tick" }, make("input", {
+      type: "radio", name: `item-${item.id}`, value, checked: before != null && Number(before) === value,
+      onchange: () => answer(yesNo ? Boolean(value) : value),
+    }), make("span", {}, label))));
 }
 
 function box(item, words, before, answer) {
   if (item.kind === "text") {
-    return field(words, make("textarea", { rows: 3, maxlength: 8000, oninput: (event) => answer(event.target.value.trim() || null) }, before));
+    const said = (event) => answer(event.target.value.trim() || null);
+    return field(words, make("textarea", { rows: 3, maxlength: 8000, oninput: said }, before));
   }
   const named = item.options.map(({ value, label }) => `${value}: ${label}`);
   return field(words, make("input", {

@@ -36,8 +36,10 @@ export function asked(socket, talkTo) {
       ...STATES,
     }[ask.state];
     const acts = {
-      open: () => [button("Yes, I am here", act("accept"), { class: "main" }), button("Not now", act("decline"), { class: "quiet" })],
-      accepted: () => [button("Write to them", () => talkTo(ask.client_id), { class: "main" }), button("End it", act("end"), { class: "quiet" })],
+      open: () => [button("Yes, I am here", act("accept"), { class: "main" }),
+        button("Not now", act("decline"), { class: "quiet" })],
+      accepted: () => [button("Write to them", () => talkTo(ask.client_id), { class: "main" }),
+        button("End it", act("end"), { class: "quiet" })],
     }[ask.state];
     return make("li", { class: "entry" }, make("h3", {}, clock(ask.asked_at)), make("p", {}, words),
       acts && make("div", { class: "row" }, acts()));

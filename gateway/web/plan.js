@@ -87,8 +87,9 @@ function sharing(shared) {
     people.replaceChildren(...named.map((id) => {
       const name = make("span", {}, "Somebody you named");
       nameOf(id, "Somebody you named").then((known) => (name.textContent = known));
-      return make("li", {}, name, button("Stop sharing", () => share(
-        { coach: coach.control.checked, people: named.filter((one) => one !== id) }, "They cannot read it any more."), { class: "quiet" }));
+      const others = () => ({ coach: coach.control.checked, people: named.filter((one) => one !== id) });
+      return make("li", {}, name,
+        button("Stop sharing", () => share(others(), "They cannot read it any more."), { class: "quiet" }));
     }));
   }
   coach.control.addEventListener("change", () => share({ coach: coach.control.checked, people: named },

@@ -52,6 +52,8 @@ export const past = (words, clientId = null) => folded(words,
   ([found, shelf]) => make("ol", { class: "history" }, found.length ? found.map((taken) => {
     const known = shelf.find((one) => one.id === taken.instrument && one.variant === taken.variant);
     const query = `version=${taken.version}${taken.variant ? `&variant=${taken.variant}` : ""}`;
-    return make("li", { class: "entry" }, make("h3", {}, known?.title ?? taken.instrument, " ", make("span", { class: "small" }, clock(taken.at))),
-      known && readings(known, taken), folded("Answers", () => get(`/instruments/${taken.instrument}?${query}`), (asked) => answersTo(asked, taken.answers)));
+    return make("li", { class: "entry" },
+      make("h3", {}, known?.title ?? taken.instrument, " ", make("span", { class: "small" }, clock(taken.at))),
+      known && readings(known, taken),
+      folded("Answers", () => get(`/instruments/${taken.instrument}?${query}`), (asked) => answersTo(asked, taken.answers)));
   }) : make("li", { class: "small" }, "Nothing yet.")));

@@ -20,8 +20,8 @@ async function ifShown(path) {
 
 export function record(socket, clientId) {
   const place = make("div", {});
-  const parts = make("div", { class: "panel", hidden: true }, plan(clientId), folded("Check-ins", async () => null, () => history(clientId)),
-    past("Questionnaires", clientId), aim(clientId));
+  const parts = make("div", { class: "panel", hidden: true }, plan(clientId),
+    folded("Check-ins", async () => null, () => history(clientId)), past("Questionnaires", clientId), aim(clientId));
   const refresh = () => fill(place, () => ifShown(`/clients/${clientId}/risk`), (risk) => {
     parts.hidden = risk === null;
     return risk && riskOf(risk, false);

@@ -22,5 +22,6 @@ export function riskOf(risk, own) {
 }
 
 function answered(yes) {
-  return yes ? "Somebody has said that they are on it." : "A person was asked to be in touch, and nobody has said yet that they are on it.";
+  return yes ? "Somebody has said that they are on it."
+    : "A person was asked to be in touch, and nobody has said yet that they are on it.";
 }

@@ -65,7 +65,8 @@ function contacts(title, hint, before) {
     element: make("fieldset", {}, make("legend", {}, title), make("p", { class: "small" }, hint), rows,
       make("button", { type: "button", class: "quiet", onclick: () => add().firstChild.focus() }, "One more",
         make("span", { class: "unseen" }, ` of: ${title}`))),
-    written: () => [...rows.children].map((row) => [...row.children].map((box) => box.value.trim())).filter(([name, phone]) => name || phone)
+    written: () => [...rows.children].map((row) => [...row.children].map((box) => box.value.trim()))
+      .filter(([name, phone]) => name || phone)
       .map(([name, phone]) => ({ name: name || phone, ...(phone ? { phone } : {}) })),
   };
 }
