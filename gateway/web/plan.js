@@ -69,30 +69,27 @@ function sharing(shared) {
   const coach = tick("My coach may read my plan", { checked: shared.coach });
   const done = make("p", { class: "small notice", role: "status" });
   const people = make("ul", { class: "goals" });
-  let named = shared.people;
 
-  async function share(next, words) {
+  async function share(change, words) {
     try {
-      const now = await put("/safety-plan/sharing", next);
-      named = now.people;
-      coach.control.checked = now.coach;
+      shared = await put("/safety-plan/sharing", { ...shared, ...change });
       done.textContent = words;
     } catch (error) {
-      coach.control.checked = shared.coach;
       done.textContent = why(error);
     }
+    coach.control.checked = shared.coach;
     drawPeople();
   }
   function drawPeople() {
-    people.replaceChildren(...named.map((id) => {
+    people.replaceChildren(...shared.people.map((id) => {
       const name = make("span", {}, "Somebody you named");
       nameOf(id, "Somebody you named").then((known) => (name.textContent = known));
-      const others = () => ({ coach: coach.control.checked, people: named.filter((one) => one !== id) });
+      const others = () => ({ people: shared.people.filter((one) => one !== id) });
       return make("li", {}, name,
         button("Stop sharing", () => share(others(), "They cannot read it any more."), { class: "quiet" }));
     }));
   }
-  coach.control.addEventListener("change", () => share({ coach: coach.control.checked, people: named },
+  coach.control.addEventListener("change", () => share({ coach: coach.control.checked },
     coach.control.checked ? "Your coach can read it from now on." : "Nobody but you can read it, and those you named."));
   drawPeople();
   return make("section", { class: "card" }, make("h2", {}, "Who may read it"),

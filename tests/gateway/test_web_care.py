@@ -260,6 +260,18 @@ def test_a_plan_that_was_changed_elsewhere_is_shown_before_it_is_written_over(ap
     robin.locator("main").get_by_text("The garden").wait_for()
 
 
+def test_a_person_who_was_named_may_be_named_no_more(app: App, open_page: OpenPage) -> None:
+    client, coach = new_couple(app)
+    phone = app.phone(client)
+    phone.put("/v1/safety-plan", PLAN)
+    phone.put("/v1/safety-plan/sharing", {"coach": False, "people": [app.phone(coach).id]})
+    robin = sign_in(open_page(PHONE), client)
+    go_to(robin, "Plan")
+    robin.get_by_role("listitem").filter(has_text="Kim").get_by_role("button", name="Stop sharing").click()
+    robin.get_by_text("They cannot read it any more.").wait_for()
+    assert phone.get("/v1/safety-plan").body["sharing"] == {"coach": False, "people": []}
+
+
 def test_a_questionnaire_asks_what_its_file_says_and_a_crisis_brings_numbers_first_and_a_human(
     app: App, open_page: OpenPage
 ) -> None:
