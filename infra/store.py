@@ -153,8 +153,12 @@ class Aggregate(Document):
     @classmethod
     def load(cls, id: str) -> Self | None:
         """The document as it is now, or None."""
-        found = cls.raw().find_one({"_id": id}, {"outbox": 0, "seen": 0})
+        found = cls._found(id)
         return None if found is None else cls.read(found)
+
+    @classmethod
+    def _found(cls, id: str) -> Raw | None:
+        return cls.raw().find_one({"_id": id}, {"outbox": 0, "seen": 0})
 
     @classmethod
     def read(cls, raw: Raw) -> Self:
@@ -179,14 +183,12 @@ class Aggregate(Document):
             Conflict: others were first 50 times in a row.
         """
         for _ in range(50):
-            document = cls.load(id)
-            if document is None:
-                if not create:
-                    raise KeyError(id)
-                document = cls(id=id)
-            before = document.to_mongo()
+            found = cls._found(id)
+            if found is None and not create:
+                raise KeyError(id)
+            document = cls(id=id) if found is None else cls.read(found)
             act(document)
-            if cause is None and document.version and not document._recorded() and document.to_mongo() == before:
+            if cause is None and found and not document._recorded() and document._is_as(found):
                 return document
             try:
                 document.commit(cause)
@@ -194,6 +196,10 @@ class Aggregate(Document):
                 continue
             return document
         raise Conflict(f"{cls.__name__} {id}")
+
+    def _is_as(self, found: Raw) -> bool:
+        # Both written out, because what is read from the store may lack what is empty.
+        return bool(self.read(found).to_mongo() == self.to_mongo())
 
     def record(self, kind: type[Event], **fields: Any) -> Event:
         """Remember a fact; it is told after the commit that makes it true, and never without it.

@@ -248,12 +248,14 @@ def test_a_service_account_is_mounted_where_the_setting_says_and_only_for_those_
     assert {name for name, said in CONTAINERS.items() if "secrets" in said} == {"people", "push"}
 
 
-def test_a_folder_of_instruments_is_mounted_to_be_read_where_the_setting_says_and_only_for_risk() -> None:
-    given = an_operator(ALONGSIDE_INSTRUMENTS="/etc/alongside/instruments")
-    folder = environment_of("risk", given)["ALONGSIDE_INSTRUMENTS"]
-    (mounted,) = [filled_in(volume, given) for volume in CONTAINERS["risk"]["volumes"]]
-    assert mounted == f"/etc/alongside/instruments:{folder}:ro"
-    users = [name for name, said in CONTAINERS.items() if any("INSTRUMENTS" in v for v in said.get("volumes", ()))]
+@pytest.mark.parametrize("name", ["INSTRUMENTS", "RISK_MODEL"])
+def test_what_an_operator_brings_is_mounted_to_be_read_where_the_setting_says_and_only_for_risk(name: str) -> None:
+    given = an_operator(**{f"ALONGSIDE_{name}": "/etc/alongside/ours"})
+    place = environment_of("risk", given)[f"ALONGSIDE_{name}"]
+    mounted = [filled_in(volume, given) for volume in CONTAINERS["risk"]["volumes"]]
+    assert f"/etc/alongside/ours:{place}:ro" in mounted
+    assert sum(volume.startswith("/dev/null:") for volume in mounted) == len(mounted) - 1
+    users = [part for part, said in CONTAINERS.items() if any(name in v for v in said.get("volumes", ()))]
     assert users == ["risk"]
 
 

@@ -90,7 +90,7 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     shown = "\n".join(code_in(page))
-    ours = set(re.findall(r"(?:^|\s)alongside ([a-z]+)", shown, re.MULTILINE))
+    ours = set(re.findall(r"(?:^|\s)alongside ([a-z-]+)", shown, re.MULTILINE))
     made = set(re.findall(r"^make ([a-z]+)", shown, re.MULTILINE))
     assert ours <= set(commands.commands)
     assert made <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

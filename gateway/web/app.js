@@ -1,9 +1,11 @@
 // The page: help first, then whoever signs in.
 
-import { Away, forgetNames, getOpen, me, nameOf, onSignedOut, Refused, signIn, signOut } from "./api.js";
+import { Away, forgetNames, me, nameOf, onSignedOut, Refused, signIn, signOut } from "./api.js";
 import { clientView } from "./client.js";
 import { coachView } from "./coach.js";
-import { announce, find, make, numbers, show } from "./page.js";
+import { beginHelp, endHelp, refreshLines } from "./help.js";
+import { forgetDrafts } from "./drafts.js";
+import { announce, find, make, show } from "./page.js";
 import { endPush, offerPush } from "./push.js";
 import { Socket } from "./socket.js";
 
@@ -16,21 +18,6 @@ function leave() {
   document.documentElement.hidden = true;
   sessionStorage.clear();
   location.replace(ELSEWHERE);
-}
-
-// What the server knows replaces what the page came with; when it does not answer, the page's own lines stay.
-async function refreshLines() {
-  try {
-    showLines((await getOpen("/crisis-lines")).items);
-  } catch (error) {
-    const cards = error instanceof Away ? error.problem?.cards : null;
-    if (cards?.length) showLines(cards.map((card) => ({ ...card, name: card.title })));
-  }
-}
-
-function showLines(lines) {
-  const items = lines.map((line) => make("li", {}, make("span", {}, line.name), ...numbers(line)));
-  find("lines").replaceChildren(make("ul", { class: "lines" }, items));
 }
 
 function showSignIn(words = "") {
@@ -76,7 +63,9 @@ function begin() {
     socket = new Socket();
     socket.addEventListener("ready", () => (find("link").textContent = ""));
     socket.addEventListener("lost", () => (find("link").textContent = "Connecting again…"));
-    show(role === "client" ? clientView(socket) : coachView(socket, role));
+    const view = role === "client" ? clientView(socket) : coachView(socket, role);
+    show(view.element);
+    beginHelp(socket, view.talkTo);
   } else {
     show(make("p", { class: "card" }, "You are signed in. This page is for clients, coaches and supervisors."));
   }
@@ -100,11 +89,13 @@ function close() {
   socket?.close();
   socket = null;
   forgetNames();
+  endHelp();
 }
 
 async function end() {
   close();
   await endPush();
+  forgetDrafts();
   try {
     await signOut();
     showSignIn("");

@@ -1,21 +1,16 @@
 // The desk of a coach or supervisor: who needs somebody now, and the people one walks with.
 
-import { all, get, me, nameOf, post, Refused } from "./api.js";
+import { all, get, nameOf, post } from "./api.js";
+import { alerts, ASK_ANYWAY, colleagues, UNNAMED } from "./alerts.js";
 import { Chat } from "./chat.js";
-import { badge } from "./client.js";
 import { goals } from "./goals.js";
 import { hours } from "./hours.js";
-import { announce, button, clock, make } from "./page.js";
+import { load, onCall } from "./load.js";
+import { badge, button, clock, make, select } from "./page.js";
+import { asked, offer } from "./peers.js";
+import { record } from "./record.js";
 import { thread } from "./thread.js";
 import { waiting } from "./waiting.js";
-
-const BANDS = { steady: "Steady", watch: "A bit harder", high: "A hard day", urgent: "Urgent" };
-const OUTCOMES = {
-  talked: "We talked", messaged: "We wrote to each other", met: "We met", emergency: "Emergency services were called",
-  no_answer: "No answer", not_needed: "It was not needed",
-};
-const UNNAMED = "A client";
-const ASK_ANYWAY = 30_000;
 
 export function coachView(socket, role) {
   const chat = new Chat(socket);
@@ -31,11 +26,13 @@ export function coachView(socket, role) {
   function openOne(clientId, name, conversationId) {
     for (const part of chosen) part.close();
     const heading = make("h1", { tabindex: "-1" }, name);
-    chosen = [thread(chat, conversationId, name), ...(role === "coach" ? [goals(socket, clientId, name)] : [])];
+    const seen = record(socket, clientId);
+    const talk = thread(chat, conversationId, name);
+    chosen = [seen, talk, ...(role === "coach" ? [goals(socket, clientId, name)] : [])];
     const onDuty = chat.conversation(conversationId)?.kind === "on_duty";
-    place.replaceChildren(heading, lately(clientId), ...(onDuty ? [handingOver(chat, conversationId)] : []),
+    place.replaceChildren(heading, ...(onDuty ? [handingOver(chat, conversationId)] : []),
       ...chosen.map((part) => part.element));
-    chosen[0].draw();
+    talk.draw();
     heading.focus();
   }
 
@@ -44,10 +41,13 @@ export function coachView(socket, role) {
     openOne(conversation.with[0], await nameOf(conversation.with[0], UNNAMED), conversation.id);
   }
 
-  return make("div", { class: "desk" },
-    make("div", { class: "side" }, role === "coach" && duty(socket), alerts(socket, choose), waiting(socket, openTaken),
-      people(socket, chat, role, choose, openOne)),
+  const coach = role === "coach";
+  const element = make("div", { class: "desk" },
+    make("div", { class: "side" }, coach && duty(socket), alerts(socket, choose), waiting(socket, openTaken),
+      coach && asked(socket, choose).element, people(socket, chat, role, choose, openOne), load(role),
+      coach ? offer() : onCall()),
     place);
+  return { element, talkTo: choose };
 }
 
 // Whoever asked for somebody on duty is let go when all is said, or handed over to a colleague who is on duty now.
@@ -59,11 +59,10 @@ function handingOver(chat, id) {
     place.remove();
   };
   place.append(button("End this conversation", act("close"), { class: "quiet" }));
-  all("/coaches").then(async (coaches) => {
-    const others = coaches.filter((one) => one.on_duty && one.id !== me().id);
+  colleagues().then((found) => {
+    const others = found.filter((one) => one.on_duty);
     if (!others.length) return;
-    const names = await Promise.all(others.map((one) => nameOf(one.id, "A coach")));
-    const to = make("select", { "aria-label": "To whom" }, others.map((one, at) => make("option", { value: one.id }, names[at])));
+    const to = select(Object.fromEntries(others.map((one) => [one.id, one.name])), { "aria-label": "To whom" });
     place.append(to, button("Hand over", () => act("transfer", { to: to.value })(), { class: "quiet" }));
   }, (error) => place.append(make("span", { class: "problem" }, error.message)));
   return place;
@@ -95,68 +94,6 @@ function duty(socket) {
   // Hours put one on and off duty as well.
   const timer = setInterval(() => (toggle.isConnected ? refresh() : clearInterval(timer)), ASK_ANYWAY);
   return make("div", { class: "panel" }, make("p", { class: "row" }, toggle, next, problem), hours(refresh));
-}
-
-// A hint says only that something changed; what it is comes from REST.
-function alerts(socket, choose) {
-  const list = make("ul", { class: "alerts" });
-  const problem = make("p", { class: "problem", role: "alert" });
-  let open = new Set();
-  let asked = 0;
-  let drawn = "";
-
-  async function refresh() {
-    const mine = ++asked;
-    try {
-      const found = [...(await all("/alerts?state=open")), ...(await all("/alerts?state=acknowledged"))];
-      const names = await Promise.all(found.map((alert) => nameOf(alert.client_id, UNNAMED)));
-      // An answer that was overtaken by a later question is old.
-      if (mine === asked) draw(found, names);
-      problem.textContent = "";
-    } catch (error) {
-      problem.textContent = error.message;
-    }
-  }
-
-  function draw(found, names) {
-    const news = JSON.stringify([found, names]);
-    if (news === drawn) return;
-    drawn = news;
-    const now = new Set(found.filter((alert) => alert.state === "open").map((alert) => alert.id));
-    if ([...now].some((id) => !open.has(id))) announce("Somebody needs you. See the alerts.");
-    open = now;
-    // No name there: a tab can be read over a shoulder.
-    document.title = open.size ? `(${open.size}) Alongside` : "Alongside";
-    const items = found.map((alert, at) => card(alert, names[at]));
-    list.replaceChildren(...(items.length ? items : [make("li", { class: "small" }, "Nobody is waiting for you now.")]));
-  }
-
-  function card(alert, name) {
-    const act = (path, body) => () => post(`/alerts/${alert.id}/${path}`, body).finally(refresh);
-    const outcome = make("select", { "aria-label": "How it ended" },
-      Object.entries(OUTCOMES).map(([value, words]) => make("option", { value }, words)));
-    const write = button("Write", () => choose(alert.client_id), { class: "quiet" });
-    const acts = alert.state === "open"
-      ? [button("I am on it", act("acknowledge"), { class: "main" }), write]
-      : [write, outcome, button("Close", () => act("close", { outcome: outcome.value })())];
-    return make("li", { class: `card alert ${alert.band} ${alert.state}` },
-      make("h3", {}, name, " ", make("span", { class: "band-word" }, BANDS[alert.band])),
-      make("ul", { class: "reasons" }, alert.reasons.map((reason) => make("li", {}, reason))),
-      make("p", { class: "small" }, times(alert)), make("div", { class: "row" }, acts));
-  }
-
-  function times(alert) {
-    const since = `Since ${clock(alert.raised_at)}.`;
-    if (alert.state === "acknowledged") return `${since} ${alert.acknowledged_by === me().id ? "You are" : "Somebody is"} on it.`;
-    return alert.due_at ? `${since} Please be in touch by ${clock(alert.due_at)}.` : since;
-  }
-
-  socket.addEventListener("alert", refresh);
-  socket.addEventListener("ready", refresh);
-  refresh();
-  // Hints may be missed, and nobody may wait because of it.
-  const timer = setInterval(() => (list.isConnected ? refresh() : clearInterval(timer)), ASK_ANYWAY);
-  return make("section", { "aria-labelledby": "alerts" }, make("h2", { id: "alerts" }, "Alerts"), list, problem);
 }
 
 function people(socket, chat, role, choose, openOne) {
@@ -192,15 +129,4 @@ function people(socket, chat, role, choose, openOne) {
   refresh();
   const title = role === "coach" ? "Your caseload" : "Conversations";
   return make("section", { "aria-labelledby": "people" }, make("h2", { id: "people" }, title), list, problem);
-}
-
-// What the latest check-in said.
-function lately(clientId) {
-  const place = make("p", { class: "small lately" });
-  get(`/clients/${clientId}/risk`).then(
-    (risk) => (place.textContent = risk.band === null ? "No check-in yet."
-      : `Last check-in ${clock(risk.at)}: ${[BANDS[risk.band], ...risk.reasons].join(" · ")}`),
-    (error) => (place.textContent = error instanceof Refused ? "" : error.message),
-  );
-  return place;
 }

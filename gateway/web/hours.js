@@ -1,7 +1,7 @@
 // A coach's own hours: when the clock puts one on and off duty, days off, and how many conversations at once.
 
-import { get, put, Refused, tagOf } from "./api.js";
-import { button, make } from "./page.js";
+import { get, put, tagOf } from "./api.js";
+import { button, make, why, zone } from "./page.js";
 
 const WEEK = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 const HOUR = 3_600_000;
@@ -41,7 +41,7 @@ export function hours(changed) {
     for (const day of WEEK) form.elements[day].value = kept.hours[day].map(({ start, end }) => `${start}-${end}`).join(", ");
     form.elements.holidays.value = kept.holidays.map(({ first, last }) => (first === last ? first : `${first} to ${last}`)).join(", ");
     const bare = !kept.holidays.length && WEEK.every((day) => !kept.hours[day].length);
-    form.elements.zone.value = bare ? Intl.DateTimeFormat().resolvedOptions().timeZone : kept.zone;
+    form.elements.zone.value = bare ? zone() : kept.zone;
     form.elements.capacity.value = kept.capacity;
     form.hidden = false;
   }
@@ -66,7 +66,7 @@ export function hours(changed) {
       changed();
     } catch (error) {
       problem.textContent = error.status === 412 ? "This was changed elsewhere. Please look at it again, then save."
-        : error instanceof Refused && error.problem?.errors ? firstMistake(error.problem.errors) : error.message;
+        : why(error, { hours: "" });
       if (error.status === 412) show();
     }
   });
@@ -75,16 +75,4 @@ export function hours(changed) {
     if (element.open) show();
   });
   return element;
-}
-
-// "Friday, 2nd: Must be after start." from the places that the answer names.
-function firstMistake(errors) {
-  const place = [];
-  let at = errors;
-  while (!Array.isArray(at)) {
-    const [[name, inner]] = Object.entries(at);
-    place.push(/^\d+$/.test(name) ? `no. ${Number(name) + 1}` : name);
-    at = inner;
-  }
-  return `${capital(place.filter((one) => one !== "hours").join(", "))}: ${at[0]}`;
 }

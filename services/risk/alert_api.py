@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from infra.access import NotYours
 from infra.web import check_if_match, conflict, etag, needs, page, permit, permit_many, refuse, who
 from schemas import risk as say
 from services.risk import service
-from services.risk.alert_model import Alert, WrongState
+from services.risk.alert_model import Found, PastAlerts, WrongState
 from services.risk.asking import load_of, on_duty
 from services.risk.model import Course, clock_now, courses
 from services.risk.on_call_model import OnCall
@@ -25,19 +26,21 @@ MOST_ON_CALL = 20
 def list_alerts() -> Any:
     """The alerts that the caller was asked to answer, newest first."""
     asked = page(state=("open", "acknowledged", "closed"))
-    me = who().person_id
-    state = {"alerts.state": asked.filters["state"]} if asked.filters else {}
-    found = [
-        (course, alert)
-        for course in courses({"alerts.told": me, **state})
+    me, state = who().person_id, asked.filters.get("state")
+    recent = [
+        Found(course.id, alert)
+        for course in courses({"alerts.told": me, **({"alerts.state": state} if state else {})})
         for alert in course.alerts
-        if alert.state == asked.filters.get("state", alert.state)
-        if (asked.after is None or alert.id < asked.after) and _is_asked(me, course, alert)
+        if alert.state == (state or alert.state) and (asked.after is None or alert.id < asked.after)
     ]
-    found.sort(key=lambda pair: str(pair[1].id), reverse=True)
-    items, following = asked.cut(found[: asked.limit + 1], lambda pair: str(pair[1].id))
-    permit_many(service.grants, [course.id for course, _ in items], "alert")
-    return {"items": [_out(course, alert) for course, alert in items], "next": following}
+    past = PastAlerts.told(me, asked.after) if state in (None, "closed") else iter(())
+    found = sorted((one for one in recent if _is_asked(me, one)), key=lambda one: str(one.alert.id), reverse=True)
+    # A past one may be newer than a recent one that is still open; a page of each holds the page of both.
+    found += islice((one for one in past if _is_asked(me, one)), asked.limit + 1)
+    found.sort(key=lambda one: str(one.alert.id), reverse=True)
+    items, following = asked.cut(found[: asked.limit + 1], lambda one: str(one.alert.id))
+    permit_many(service.grants, [one.client_id for one in items], "alert")
+    return {"items": [_out(one) for one in items], "next": following}
 
 
 @api.get("/alerts/load")
@@ -60,7 +63,7 @@ def show_load() -> Any:
 @needs("care")
 @api.response(200, say.AlertOut.Schema)
 def show_alert(alert_id: str) -> Any:
-    return _out(*_found(alert_id))
+    return _out(_found(alert_id))
 
 
 @api.get("/alerts/<alert_id>/trail")
@@ -68,8 +71,7 @@ def show_alert(alert_id: str) -> Any:
 @api.response(200, say.Trail.Schema)
 def show_trail(alert_id: str) -> Any:
     """Every step that was taken, the oldest first."""
-    _, alert = _found(alert_id)
-    return {"items": list(alert.trail)}
+    return {"items": list(_found(alert_id).alert.trail)}
 
 
 @api.post("/alerts/<alert_id>/acknowledge")
@@ -86,9 +88,14 @@ def acknowledge(alert_id: str) -> Any:
 @api.response(200, say.AlertOut.Schema)
 def hand_over(body: say.HandOver, alert_id: str) -> Any:
     """Another coach or a supervisor is asked, with a clock of their own."""
-    if body.to == who().person_id or not _answers_alerts(body.to):
-        refuse("to", "Must be another coach or a supervisor.")
-    return _act(alert_id, lambda course: course.hand_over(alert_id, who().person_id, body.to, clock_now()))
+
+    def act(course: Course) -> None:
+        # Only whoever may see the alert learns who is one.
+        if body.to == who().person_id or not _answers_alerts(body.to):
+            refuse("to", "Must be another coach or a supervisor.")
+        course.hand_over(alert_id, who().person_id, body.to, clock_now())
+
+    return _act(alert_id, act)
 
 
 @api.post("/alerts/<alert_id>/close")
@@ -133,40 +140,38 @@ def _answers_alerts(person_id: str) -> bool:
     return service.people.is_role(person_id, "coach") or service.people.is_role(person_id, "supervisor")
 
 
-def _found(alert_id: str) -> tuple[Course, Alert]:
+def _found(alert_id: str) -> Found:
     """The alert, for whoever was asked to answer it or cares for the client."""
-    raw = Course.raw().find_one({"alerts.id": alert_id}, {"outbox": 0, "seen": 0})
-    if raw is None:
+    raw = Course.raw().find_one({"alerts.id": alert_id}, {"alerts": 1})
+    found = PastAlerts.find(alert_id) if raw is None else Found(raw["_id"], Course.read(raw).alert(alert_id))
+    # A client sees what was found at /clients/{id}/risk; the alert is the coaches' working paper.
+    if found is None or who().person_id == found.client_id:
         raise NotYours(alert_id)
-    course = Course.read(raw)
-    alert = course.alert(alert_id)
-    if who().person_id == course.id:
-        # A client sees what was found at /clients/{id}/risk; the alert is the coaches' working paper.
-        raise NotYours(alert_id)
-    permit(service.grants, course.id, "alert", because=_is_asked(who().person_id, course, alert))
-    return course, alert
+    permit(service.grants, found.client_id, "alert", because=_is_asked(who().person_id, found))
+    return found
 
 
-def _is_asked(person_id: str, course: Course, alert: Alert) -> bool:
+def _is_asked(person_id: str, found: Found) -> bool:
     """Whoever was asked may see it until it is closed; afterwards only with a grant that holds."""
-    if person_id not in alert.told:
+    if person_id not in found.alert.told:
         return False
-    return alert.state != "closed" or service.grants.allows(person_id, course.id)
+    return found.alert.state != "closed" or service.grants.allows(person_id, found.client_id)
 
 
 def _act(alert_id: str, act: Callable[[Course], None]) -> Any:
-    course, _ = _found(alert_id)
+    client_id = _found(alert_id).client_id
     try:
-        course = Course.change(course.id, act)
+        course = Course.change(client_id, act)
+        return _out(Found(client_id, course.alert(alert_id)))
     except WrongState as error:
         conflict(str(error))
-    return _out(course, course.alert(alert_id))
 
 
-def _out(course: Course, alert: Alert) -> dict[str, Any]:
+def _out(found: Found) -> dict[str, Any]:
+    alert = found.alert
     return {
         "id": alert.id,
-        "client_id": course.id,
+        "client_id": found.client_id,
         "band": alert.band,
         "reasons": alert.reasons,
         "state": alert.state,

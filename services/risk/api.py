@@ -17,7 +17,7 @@ from services.risk.aside_api import keeps_unreadable
 from services.risk.asking import ladder_now
 from services.risk.check_in_model import Archive, CheckIn, open_check_in, seal_check_in
 from services.risk.help_api import cards_for
-from services.risk.model import RECENT, Course
+from services.risk.model import MOVED_FROM, Course
 from services.risk.rules import Verdict
 from services.risk.weighing import Weighing
 
@@ -109,61 +109,55 @@ def show_risk(client_id: str) -> Any:
 
 
 class _Repeated(Exception):
-    """The check-in is in the course already."""
+    """The check-in was taken before."""
+
+    def __init__(self, course: Course, before: CheckIn) -> None:
+        super().__init__(before.id)
+        self.course, self.before = course, before
 
 
 def _take(body: say.NewCheckIn, act: Callable[[Course, CheckIn, Verdict], None], instead_of: str | None = None) -> Any:
     """Judge a check-in by what the course holds and put it in, once however often it comes."""
     client_id = who().person_id
     print_ = fingerprint(body, key_for(service.settings.secret, "fingerprint"))
-    if (archived := Archive.find(client_id, body.id)) is not None:
-        return _repeat(archived, print_, instead_of)
     weighing = Weighing.of(client_id, body)
     fresh = seal_check_in(client_id, body, weighing.substances, print_)
-    before: list[CheckIn] = []
 
     def observe(course: Course) -> None:
-        before[:] = [kept for kept in course.check_ins if kept.id == body.id]
-        if before:
-            raise _Repeated
+        if (before := course.kept_before(body.id)) is not None:
+            raise _Repeated(course, before)
         act(course, fresh, weighing.verdict(course, fresh, instead_of))
 
     try:
         course = Course.change(client_id, observe, create=True)
-    except _Repeated:
-        return _repeat(before[0], print_, instead_of)
+    except _Repeated as repeated:
+        same_or_conflict(repeated.before.fingerprint, print_)
+        if instead_of is not None and repeated.before.corrects != instead_of:
+            conflict("This id was used before, and not to correct this check-in.")
+        return _answer(repeated.course, repeated.before), 200
     except WrongState as error:
         conflict(str(error))
-    if len(course.check_ins) > RECENT:
+    if len(course.check_ins) > MOVED_FROM:
         # After the commit: what is in the archive has been told, so a repeat that is found there needs nothing more.
         Course.change(client_id, Course.trim)
-    return _answer(fresh), 201
+    return _answer(course, fresh), 201
 
 
 def _found(check_in_id: str) -> CheckIn:
     """One of the caller's check-ins, recent or not."""
     course = Course.load(who().person_id)
-    recent = course.check_ins if course else []
-    found = next((kept for kept in recent if kept.id == check_in_id), None)
-    found = found or Archive.find(who().person_id, check_in_id)
+    found = course.kept_before(check_in_id) if course else None
     if found is None:
         raise NotYours(check_in_id)
     return found
 
 
-def _repeat(before: CheckIn, print_: str, instead_of: str | None) -> Any:
-    same_or_conflict(before.fingerprint, print_)
-    if instead_of is not None and before.corrects != instead_of:
-        conflict("This id was used before, and not to correct this check-in.")
-    return _answer(before), 200
-
-
-def _answer(kept: CheckIn) -> dict[str, Any]:
+def _answer(course: Course, kept: CheckIn) -> dict[str, Any]:
     return {
         "id": kept.id,
         "at": kept.at,
         "band": kept.band,
         "reasons": kept.reasons,
         "compared": kept.compared,
-        "cards": cards_for(who().person_id, kept.band, "opioids" in kept.substances),
+        "cards": cards_for(course, kept.band, "opioids" in kept.substances),
     }

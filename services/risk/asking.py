@@ -31,8 +31,8 @@ def ladder_now(moment: datetime | None = None) -> Ladder:
     return Ladder(
         clock=clock,
         cover=lambda told: _least_burdened(told, clock.moment),
-        supervisors=service.people.with_role("supervisor"),
-        on_call=OnCall.now().people,
+        supervisors=lambda: service.people.with_role("supervisor"),
+        on_call=lambda: OnCall.now().people,
     )
 
 

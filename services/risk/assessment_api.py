@@ -187,7 +187,8 @@ def _repeat(before: Assessment, made: str) -> Any:
 
 
 def _answer(kept: Assessment) -> dict[str, Any]:
-    return {**_record(kept), "cards": cards_for(kept.client_id, "urgent", False) if kept.reasons else []}
+    course = Course.load(kept.client_id) if kept.reasons else None
+    return {**_record(kept), "cards": cards_for(course, "urgent", False) if course else []}
 
 
 def _record(kept: Assessment) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Nothing here waits for long, and nothing that cannot be read keeps the rest from
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 import pymongo
@@ -32,8 +31,8 @@ log_line = telemetry.logger("help")
 # Whoever asks for help waits no longer than this for what could be read.
 READ_SECONDS = 1.5
 # For so long after a lapse with opioids was told, the words about tolerance come first.
-TOLERANCE = timedelta(days=28)
-_OF_A_LAPSE = ("substances", "at", "received_at")
+TOLERANCE_DAYS = 28
+_OF_A_LAPSE = ("id", "substances", "used_days", "at", "received_at", "corrected_by")
 
 
 @api.get("/help")
@@ -63,14 +62,14 @@ def crisis_lines() -> Any:
     return {"items": list(LINES[_region()]), "next": None}
 
 
-def cards_for(client_id: str, band: Band, opioids: bool) -> list[Card]:
+def cards_for(course: Course, band: Band, opioids: bool) -> list[Card]:
     """The cards of the answer to a bad day that was written down. Raises nothing that the store does."""
     plan, asked = None, None
     if band in ("high", "urgent"):
         with pymongo.timeout(READ_SECONDS):
-            found = _plan_of(client_id)
+            found = _plan_of(course.id)
             plan = found.plan
-            asked = None if found.state == "unreachable" else _asked_for(client_id)
+            asked = None if found.state == "unreachable" else _asked_for(course)
     return cards(band, opioids, service.settings.region, plan, asked, spoken(LANGUAGES))
 
 
@@ -104,29 +103,24 @@ def _plan_of(person_id: str) -> _Plan:
 def _known_of(person_id: str) -> _Known | None:
     """None where that cannot be read."""
     try:
-        course = _course(
-            person_id, "assignments", *(f"check_ins.{name}" for name in ("substances", "at", "received_at"))
-        )
+        course = _course(person_id, "assignments", "past", *(f"check_ins.{name}" for name in _OF_A_LAPSE))
         there, peers = on_duty(), anybody_offers(person_id)
     except STORE_DOWN as error:
         log_line.warning("duty_unreachable", why=type(error).__name__)
         return None
-    since = now() - TOLERANCE
-    told = (
-        [kept for kept in course.check_ins if "opioids" in kept.substances and kept.place() >= since] if course else []
-    )
-    coaches = course.coaches() if course else []
-    return _Known(staffing([*coaches, *there], there), bool(told), peers)
+    coaches, used = (course.coaches(), course.diary().used.get("opioids", set())) if course else ([], set())
+    told = max(used, default=0) >= now().toordinal() - TOLERANCE_DAYS
+    return _Known(staffing([*coaches, *there], there), told, peers)
 
 
-def _asked_for(client_id: str) -> Staffing | None:
+def _asked_for(course: Course) -> Staffing | None:
     """Who is asked about the alert that is open; None where that is not known."""
     try:
-        course, there = _course(client_id, "alerts"), on_duty()
+        there = on_duty()
     except STORE_DOWN as error:
-        log_line.warning("alert_unreachable", why=type(error).__name__)
+        log_line.warning("duty_unreachable", why=type(error).__name__)
         return None
-    alert = course.open_alert() if course else None
+    alert = course.open_alert()
     return staffing(alert.told, there, alert.acknowledged_by) if alert else None
 
 

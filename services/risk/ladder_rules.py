@@ -41,12 +41,14 @@ class Ladder(NamedTuple):
         cover: of those on duty and not among the given people, the least burdened one, or nobody.
         supervisors: all of them.
         on_call: whom the programme named for when nobody else answers.
+
+    Each is asked for when it is needed: mostly the client's own coach is all.
     """
 
     clock: Clock
     cover: Callable[[Sequence[str]], list[str]]
-    supervisors: list[str]
-    on_call: list[str]
+    supervisors: Callable[[], list[str]]
+    on_call: Callable[[], list[str]]
 
 
 def first_rung(coaches: Sequence[str], ladder: Ladder) -> Asked:
@@ -67,8 +69,8 @@ def next_rung(rung: Rung, told: Sequence[str], coaches: Sequence[str], ladder: L
 def _above(rung: Rung, told: Sequence[str], ladder: Ladder) -> Asked:
     if rung == "coach" and (cover := ladder.cover(told)):
         return "cover", cover
-    if rung in ("coach", "cover") and ladder.supervisors:
-        return "supervisor", ladder.supervisors
-    if rung != "on_call" and ladder.on_call:
-        return "on_call", ladder.on_call
+    if rung in ("coach", "cover") and (supervisors := ladder.supervisors()):
+        return "supervisor", supervisors
+    if rung != "on_call" and (on_call := ladder.on_call()):
+        return "on_call", on_call
     return "nobody", []

@@ -26,16 +26,21 @@ from schemas.risk import (
     Closing,
 )
 from services.risk import service
-from services.risk.alert_model import Alert, WrongState
+from services.risk.alert_model import Alert, PastAlerts, WrongState
 from services.risk.check_in_model import Archive, CheckIn
 from services.risk.diary_rules import Diary
 from services.risk.ladder_rules import Clock, Ladder, first_rung, next_rung
 from services.risk.rules import Verdict, worse
 
-# Older check-ins move to the archive, so that a write costs the same after ten years.
-RECENT = 60
+# Older check-ins move to the archive, so that a write costs the same after ten years: several at once, because moving
+# them is a write too.
+RECENT = 30
+MOVED_FROM = 40
 # How long the weeks behind a client raise no second alert once a human has looked at them: the score's own horizon.
 LOOKED_AT = timedelta(days=7)
+
+# How long a closed alert stays in the document: longer than anything that is counted by days looks back.
+SETTLED = timedelta(days=30)
 
 Asking = Callable[[], Ladder]
 
@@ -215,7 +220,11 @@ class Course(Aggregate):
         return list(dict.fromkeys(kept["coach"] for kept in self.assignments if not kept["ended"]))
 
     def alert(self, alert_id: str) -> Alert:
-        return next(alert for alert in self.alerts if alert.id == alert_id)
+        """One that is open or was closed lately. Raises ``WrongState`` for one that is past."""
+        found = next((alert for alert in self.alerts if alert.id == alert_id), None)
+        if found is None:
+            raise WrongState("It was closed long ago.")
+        return found
 
     def check_in(self, check_in_id: str) -> CheckIn:
         """One of the recent ones. Raises ``WrongState`` for any other."""
@@ -223,6 +232,12 @@ class Course(Aggregate):
         if found is None:
             raise WrongState("It is too long ago to be changed; write to your coach.")
         return found
+
+    def kept_before(self, check_in_id: str) -> CheckIn | None:
+        """The check-in of this id that is here or in the archive."""
+        here = next((kept for kept in self.check_ins if kept.id == check_in_id), None)
+        # Without a past nothing is in the archive, and it need not be asked.
+        return here or (Archive.find(self.id, check_in_id) if self.past else None)
 
     def valid(self) -> list[CheckIn]:
         """The recent check-ins that were not corrected, the oldest first."""
@@ -238,25 +253,26 @@ class Course(Aggregate):
     def diary_of(self, check_ins: Iterable[CheckIn], diary: Diary | None = None) -> Diary:
         """These check-ins and the contacts that came of alerts, written into a diary or a new one."""
         diary = diary or Diary()
-        for kept in check_ins:
-            kept.enter(diary)
-        for alert in self.alerts:
-            if alert.state == "closed" and alert.outcome in ("talked", "messaged", "met"):
-                diary.kept.add(alert.closed_at.toordinal())
-            elif alert.state == "closed" and alert.outcome == "no_answer":
-                diary.missed.add(alert.closed_at.toordinal())
+        for entered in (*check_ins, *self.alerts):
+            entered.enter(diary)
         return diary
 
     def trim(self) -> None:
-        """Move check-ins that are not recent into the archive. Repeating it after a crash does the same again."""
+        """Move check-ins that are not recent, and alerts that are long closed, to where the past is kept.
+
+        Repeating it after a crash does the same again.
+        """
+        newest = self.check_ins[-1].place()
         old = self.check_ins[:-RECENT]
+        settled = [alert for alert in self.alerts if alert.closed_at and alert.closed_at < newest - SETTLED]
         Archive.keep(self.id, old)
+        PastAlerts.keep(self.id, settled)
         past = Diary.load(self.past)
-        for kept in old:
-            if kept.corrected_by is None:
-                kept.enter(past)
-        self.past = past.dump(until=self.check_ins[-1].day())
+        for entered in (*(kept for kept in old if kept.corrected_by is None), *settled):
+            entered.enter(past)
+        self.past = past.dump(until=newest.toordinal())
         self.check_ins = self.check_ins[-RECENT:]
+        self.alerts = [alert for alert in self.alerts if alert not in settled]
 
     # -- how
 

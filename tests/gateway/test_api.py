@@ -317,7 +317,8 @@ def scene(the_app: App) -> Iterator[Scene]:
     goal, network, assessment = new_id(), new_id(), new_id()
     assert coach.put("/v1/devices/pocket", a_device()).status == 200
     assert client.post("/v1/goals", {"id": goal, "text": "walk"}).status == 201
-    assert client.post("/v1/check-ins", a_rough_day()).status == 201
+    day = a_rough_day()
+    assert client.post("/v1/check-ins", day).status == 201
     assert client.post("/v1/assessments", {"id": assessment, **AN_ASSESSMENT}).status == 201
     organiser = the_app.enrol("organiser")
     assert organiser.post("/v1/networks", {"id": network, "name": "River"}).status == 201
@@ -327,6 +328,7 @@ def scene(the_app: App) -> Iterator[Scene]:
     client.post(f"/v1/conversations/{conversation}/messages", MESSAGE)
     ids = {
         "goal_id": goal,
+        "check_in_id": day["id"],
         "alert_id": alert,
         "assessment_id": assessment,
         "instrument_id": AN_ASSESSMENT["instrument"],
@@ -366,6 +368,9 @@ def a_notice(organiser: Phone, network: str) -> str:
 AN_ASSESSMENT = {"instrument": "audit-c", "version": 1, "answers": {"1": 0, "2": 0, "3": 0}}
 BODIES: dict[str, Any] = {
     "/v1/alerts/{alert_id}/close": {"outcome": "talked"},
+    "/v1/alerts/{alert_id}/hand-over": {"to": "somebody"},
+    "/v1/check-ins/{check_in_id}/correct": {"id": "c", "craving": 1},
+    "/v1/check-ins/{check_in_id}/contest": {"words": "no"},
     "/v1/conversations/{conversation_id}/delivered": {"seq": 1},
     "/v1/conversations/{conversation_id}/read": {"seq": 1},
     "/v1/conversations/{conversation_id}/messages": MESSAGE,

@@ -12,7 +12,7 @@ from schemas.fields import written
 from schemas.people import GrantGiven
 from schemas.risk import AlertClosed, AlertEscalated, AlertHandedOver, OnCallNamed
 from services.risk.check_in_model import Archive
-from services.risk.model import RECENT, Course
+from services.risk.model import MOVED_FROM, Course
 from tests.services.risk.mothers import a_check_in, a_desperate_day, a_rough_day
 from tests.world import Caller, World, an_id
 
@@ -194,6 +194,30 @@ def test_every_step_is_in_the_trail(cast: World, maya: Caller, sam: Caller) -> N
     assert cast.caller("rosa", "coach").get(f"/alerts/{alert.id}/trail").status_code == 404
 
 
+def test_an_alert_that_was_closed_long_ago_leaves_the_course_and_is_still_read(
+    cast: World, maya: Caller, sam: Caller
+) -> None:
+    old = the_alert(cast)
+    sam.post(f"/alerts/{old.id}/close", {"outcome": "talked"})
+    shown = sam.get(f"/alerts/{old.id}").json
+    Course.raw().update_one({"_id": "maya"}, {"$set": {"alerts.0.closed_at": now() - timedelta(days=31)}})
+    newer = the_alert(cast)
+    for _ in range(MOVED_FROM):
+        maya.post("/check-ins", a_check_in())
+    course = Course.load("maya")
+    assert course is not None
+    assert [alert.id for alert in course.alerts] == [newer.id]
+    assert (now() - timedelta(days=31)).toordinal() in course.diary().kept, "the contact that came of it still counts"
+    assert sam.get(f"/alerts/{old.id}").json == shown
+    assert steps(sam, old.id)[-1] == ("closed", "sam", [])
+    assert [item["id"] for item in sam.get("/alerts").json["items"]] == [newer.id, old.id]
+    assert [item["id"] for item in sam.get("/alerts?state=closed").json["items"]] == [old.id]
+    page = sam.get("/alerts?limit=1").json
+    assert [item["id"] for item in sam.get(f"/alerts?after={page['next']}").json["items"]] == [old.id]
+    assert sam.post(f"/alerts/{old.id}/acknowledge").status_code == 409
+    assert cast.caller("rosa", "coach").get(f"/alerts/{old.id}").status_code == 404
+
+
 # -- how much is asked of whom
 
 
@@ -260,7 +284,7 @@ def test_a_correction_is_repeated_safely_also_when_both_are_in_the_archive(maya:
     correct = f"/check-ins/{first['id']}/correct"
     maya.post("/check-ins", first)
     assert maya.post(correct, better).status_code == 201
-    for day in range(RECENT + 2):
+    for day in range(MOVED_FROM + 2):
         assert maya.post("/check-ins", a_check_in(at=written(start + timedelta(days=day + 1)))).status_code == 201
     assert Archive.find("maya", better["id"]) is not None, "what is tried is in the archive"
     assert (maya.post(correct, better).status_code, maya.post(correct, a_check_in()).status_code) == (200, 409)

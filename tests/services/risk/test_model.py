@@ -30,7 +30,9 @@ def a_clock(later: timedelta = timedelta(0)) -> Clock:
 
 
 def a_ladder(on_duty: list[str], supervisors: list[str], on_call: list[str]) -> Ladder:
-    return Ladder(a_clock(), lambda told: [p for p in on_duty if p not in told][:1], supervisors, on_call)
+    return Ladder(
+        a_clock(), lambda told: [p for p in on_duty if p not in told][:1], lambda: supervisors, lambda: on_call
+    )
 
 
 ladders = st.builds(a_ladder, people, people, people)
