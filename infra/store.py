@@ -8,6 +8,7 @@ others, on any MongoDB and without a transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -85,13 +86,15 @@ class Store:
         return self.records[name]
 
     def tell(self, event: Event) -> None:
-        """Keep an event that changes no document of ours until the relay has told it.
+        """Keep an event that changes no document of ours until the relay has told it. Repeating it changes nothing.
 
         Raises:
             marshmallow.ValidationError: the event does not fit its own schema.
         """
         carrier = {"_id": event.id, "outbox": [outgoing(event)]}
-        self.collection(CARRIERS).insert_one(carrier)
+        # A driver that lost the answer asks again, and the store has it already.
+        with suppress(DuplicateKeyError):
+            self.collection(CARRIERS).insert_one(carrier)
         self.committed(CARRIERS, event.id)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ import infra.store
 from infra.ids import new_id
 from infra.log import open_log
 from infra.store import (
+    CARRIERS,
     SEEN_KEPT,
     STORE_DOWN,
     Aggregate,
@@ -31,7 +32,7 @@ from infra.store import (
 )
 from infra.worker import Relay
 from schemas.alumni import MemberJoined
-from schemas.base import decode
+from schemas.base import decode, now
 from schemas.catalogue import EVENTS, TOPICS
 from tests.store import EmbeddedStore, running_store
 from tests.world import settings_for
@@ -208,6 +209,15 @@ def test_one_object_may_be_committed_again_and_again() -> None:
         ("added-2", 2),
         ("added-3", 3),
     ]
+
+
+def test_an_event_that_is_kept_a_second_time_is_kept_once(store: Store) -> None:
+    """As by a driver that did not hear the answer to the first time."""
+    event = MemberJoined(id=new_id(), at=now(), version=1, network_id="river", person_id="maya")
+    for _ in range(2):
+        store.tell(event)
+    assert store.collection(CARRIERS).count_documents({"_id": event.id}) == 1
+    assert len(store.collection(CARRIERS).find_one({"_id": event.id})["outbox"]) == 1  # type: ignore[index]
 
 
 def test_change_decides_again_on_the_newer_document() -> None:
