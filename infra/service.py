@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from infra.access import Grants, People
 from infra.settings import Settings
-from infra.store import Aggregate, Store, connect, prepare
+from infra.store import STORE_DOWN, Aggregate, Store, connect, prepare
 from infra.vault import Vault
 from infra.web import Blueprint
 from schemas.base import Event
@@ -18,6 +18,7 @@ from schemas.people import GrantEnded, GrantGiven, PersonJoined
 
 Handler = Callable[[Any], None]
 H = TypeVar("H", bound=Handler)
+Item = TypeVar("Item")
 T = TypeVar("T", bound=Callable[[datetime], None])
 
 
@@ -27,6 +28,25 @@ class Tick:
 
     seconds: float
     act: Callable[[datetime], None]
+
+
+def to_each(items: Iterable[Item], act: Callable[[Item], None]) -> None:
+    """Act on each. One that fails keeps nobody behind it waiting: its failure is raised when all had their turn.
+
+    Raises:
+        STORE_DOWN: at once, because nobody else would fare better.
+        Exception: the first failure of ``act``.
+    """
+    failures: list[Exception] = []
+    for item in items:
+        try:
+            act(item)
+        except STORE_DOWN:
+            raise
+        except Exception as failure:  # noqa: BLE001 - raised below
+            failures.append(failure)
+    if failures:
+        raise failures[0]
 
 
 class Service:

@@ -41,7 +41,7 @@ class EmbeddedStore:
         command = [
             str(Path(sys.executable).with_name("secantusd-py")),
             *("--host", "127.0.0.1", "--port", str(self._port), "--storage-path", str(self._folder)),
-            *("--cache-size", "256M", "--log-level", "ERROR"),
+            *("--cache-size", "1G", "--log-level", "ERROR"),
             *(["--sync-on-commit"] if self._durable else []),
         ]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

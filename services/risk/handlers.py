@@ -7,6 +7,7 @@ from functools import partial
 
 from infra import telemetry
 from infra.ids import derived_id
+from infra.service import to_each
 from infra.store import keep_newer
 from schemas.coaching import AssignmentEnded, ClientAssigned, CoachWentOffDuty, CoachWentOnDuty
 from schemas.people import GrantEnded
@@ -59,10 +60,16 @@ def know_who_is_on_duty(event: CoachWentOnDuty | CoachWentOffDuty) -> None:
 @service.every(1)
 def ask_the_next_human(moment: datetime) -> None:
     """Escalate what is overdue. Where two processes race, one commits and the other finds nothing overdue."""
-    of_nobody = 0
-    for course in courses({"alerts.next_at": {"$lte": moment}}):
+    of_nobody: list[str] = []
+
+    def ask(overdue: Course) -> None:
         # Asked anew for each, because the one before may have given somebody more to do.
-        course = Course.change(course.id, partial(Course.escalate, ladder=ladder_now(moment)))
+        course = Course.change(overdue.id, partial(Course.escalate, ladder=ladder_now(moment)))
         alert = course.open_alert()
-        of_nobody += alert is not None and alert.rung == "nobody"
-    telemetry.alerts_unrouted.set(of_nobody)
+        if alert is not None and alert.rung == "nobody":
+            of_nobody.append(alert.id)
+
+    try:
+        to_each(courses({"alerts.next_at": {"$lte": moment}}), ask)
+    finally:
+        telemetry.alerts_unrouted.set(len(of_nobody))

@@ -40,7 +40,9 @@ _OF_A_LAPSE = ("id", "substances", "used_days", "at", "received_at", "corrected_
 @api.response(200, say.HelpOut.Schema)
 def get_help() -> Any:
     """What helps now. It answers also when the store is down, and says what could not be read."""
-    region, me = _region(), who().person_id
+    # Whoever asks for help is not told that a region is not known.
+    given, me = request.args.get("region"), who().person_id
+    region = given if given in LINES else service.settings.region
     with pymongo.timeout(READ_SECONDS):
         found = _plan_of(me)
         known = None if found.state == "unreachable" else _known_of(me)

@@ -24,6 +24,7 @@ from schemas.fields import written
 from schemas.people import GrantGiven
 from schemas.risk import AlertEscalated, AlertRaised
 from services.risk import service
+from services.risk.handlers import ask_the_next_human
 from services.risk.model import Course
 from tests.services.risk.mothers import a_check_in, a_desperate_day, a_rough_day
 from tests.world import SECRET, VAULT_KEY, World, an_id
@@ -239,6 +240,28 @@ def test_erased_person_the_alert_still_reaches_a_human_and_can_be_closed(cast: W
     assert cast.caller("maya", "client").post("/check-ins", a_check_in(id=an_id(), note="x")).status_code == 404
     assert ines.post(f"/alerts/{alert.id}/close", {"outcome": "not_needed"}).status_code == 200
     assert alert_of() is None
+
+
+def test_one_alert_that_cannot_be_escalated_keeps_none_behind_it_waiting(
+    cast: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.assign("theo", "rosa")
+    check_in(cast)
+    check_in(cast, client="theo")
+    cast.settle()
+    late = max(alert_of(name).next_at for name in ("maya", "theo")) + timedelta(milliseconds=1)
+    escalate = Course.escalate
+
+    def broken(self: Course, ladder: Any) -> None:
+        if self.id == "maya":
+            raise ZeroDivisionError("a bug of ours")
+        escalate(self, ladder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Course, "escalate", broken)
+        with pytest.raises(ZeroDivisionError):
+            ask_the_next_human(late)
+    assert (alert_of("theo").rung, alert_of("maya").rung) == ("supervisor", "coach")
 
 
 def test_a_rough_day_is_told_to_the_coach_in_the_quiet_of_the_night_too(cast: World) -> None:

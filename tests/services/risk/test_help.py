@@ -312,10 +312,11 @@ def test_help_and_the_lines_are_those_of_the_region_that_is_asked_for(cast: Worl
     assert all(item["source"] and item["checked_on"] for item in items)
 
 
-def test_a_region_that_is_not_known_is_named(maya: Caller) -> None:
-    for path in ("/help", "/crisis-lines"):
-        answer = maya.get(f"{path}?region=XX")
-        assert (answer.status_code, list(answer.json["errors"])) == (422, ["region"])
+def test_a_region_that_is_not_known_is_named_but_to_nobody_who_asks_for_help(maya: Caller) -> None:
+    answer = maya.get("/crisis-lines?region=XX")
+    assert (answer.status_code, list(answer.json["errors"])) == (422, ["region"])
+    answer = maya.get("/help?region=XX")
+    assert (answer.status_code, answer.json["cards"]) == (200, maya.get("/help").json["cards"])
 
 
 @pytest.mark.parametrize(("asked", "language"), [("es-MX, en;q=0.5", "es"), ("de", "en"), ("en-GB", "en"), ("", "en")])
