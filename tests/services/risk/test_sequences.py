@@ -69,7 +69,7 @@ def cast(world: World) -> World:
     return world
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts)
 def test_whatever_is_said_repeated_and_lost_an_urgent_day_has_a_human_or_a_running_clock(
     cast: World, acts: list[tuple[str, str, Fault, int]]
