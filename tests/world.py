@@ -5,8 +5,10 @@ Nothing runs by itself in it: a test acts, then says ``world.settle()``, and eve
 
 from __future__ import annotations
 
+import base64
 import importlib
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +76,19 @@ def settings_for(store_url: str, log_url: str, **changed: Any) -> Settings:
         "instruments": None,
     }
     return Settings(**{**values, **changed})
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """What a process of its own needs to open the same store and log."""
+    return {
+        **os.environ,
+        "ALONGSIDE_ENV": "test",
+        "ALONGSIDE_STORE_URL": settings.store_url,
+        "ALONGSIDE_STORE_PREFIX": settings.store_prefix,
+        "ALONGSIDE_LOG_URL": settings.log_url,
+        "ALONGSIDE_SECRET": settings.secret,
+        "ALONGSIDE_VAULT_KEY": base64.b64encode(settings.vault_key).decode(),
+    }
 
 
 class Caller:

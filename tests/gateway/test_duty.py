@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -39,7 +37,7 @@ from schemas.coaching import CoachAvailabilityChanged, CoachWentOffDuty, CoachWe
 from schemas.crisis import crisis_cards
 from schemas.people import GrantEnded, GrantGiven, PersonJoined, Scope
 from tests.store import EmbeddedStore
-from tests.world import SECRET, VAULT_KEY, settings_for
+from tests.world import environment_of, settings_for
 
 E = TypeVar("E", bound=Event)
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -288,19 +286,10 @@ def test_two_processes_that_give_at_once_keep_to_the_room_too(store: ChatStore) 
     waiting = [wait(store, minutes=number) for number in range(40)]
     duty.know_how_many_and_when(availability("sam", next(_numbers), capacity=20))
     come_unheard("sam")
-    environ = {
-        **os.environ,
-        "ALONGSIDE_ENV": "test",
-        "ALONGSIDE_STORE_URL": service.settings.store_url,
-        "ALONGSIDE_STORE_PREFIX": service.settings.store_prefix,
-        "ALONGSIDE_LOG_URL": service.settings.log_url,
-        "ALONGSIDE_SECRET": SECRET,
-        "ALONGSIDE_VAULT_KEY": base64.b64encode(VAULT_KEY).decode(),
-    }
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", dedent(RACER)],
-            env=environ,
+            env=environment_of(service.settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

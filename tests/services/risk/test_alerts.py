@@ -27,21 +27,6 @@ def cast(world: World) -> World:
     return world
 
 
-@pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
-@pytest.fixture
-def sam(cast: World) -> Caller:
-    return cast.caller("sam", "coach")
-
-
-@pytest.fixture
-def ines(cast: World) -> Caller:
-    return cast.caller("ines", "supervisor")
-
-
 def the_alert(world: World, day: dict[str, Any] | None = None, client: str = "maya") -> Any:
     """A bad day; the alert in the store."""
     assert world.caller(client, "client").post("/check-ins", day or a_rough_day()).status_code == 201

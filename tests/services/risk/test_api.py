@@ -18,38 +18,6 @@ from tests.services.risk.mothers import a_check_in, a_desperate_day, a_rough_day
 from tests.world import Caller, World
 
 
-@pytest.fixture
-def cast(world: World) -> World:
-    """Maya with Sam, Theo with Rosa, and Ines over them; nobody on duty."""
-    world.join("client", "maya", "theo")
-    world.join("coach", "sam", "rosa")
-    world.join("supervisor", "ines")
-    world.assign("maya", "sam")
-    world.assign("theo", "rosa")
-    return world
-
-
-@pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
-@pytest.fixture
-def sam(cast: World) -> Caller:
-    return cast.caller("sam", "coach")
-
-
-@pytest.fixture
-def rosa(cast: World) -> Caller:
-    return cast.caller("rosa", "coach")
-
-
-@pytest.fixture
-def alone(world: World) -> Caller:
-    """A client of whom no other service has heard."""
-    return world.caller("maya", "client")
-
-
 def open_alerts(caller: Caller) -> list[dict[str, Any]]:
     answer = caller.get("/alerts?state=open")
     assert answer.status_code == 200, answer.text

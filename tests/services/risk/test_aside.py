@@ -22,19 +22,6 @@ WORDS = "nobody else may read this"
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-def cast(world: World) -> World:
-    world.join("client", "maya", "theo")
-    world.join("coach", "sam")
-    world.assign("maya", "sam")
-    return world
-
-
-@pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
 def send(caller: Caller, body: bytes) -> Answer:
     return caller.ask("POST", "/check-ins", headers=JSON, data=body)
 

@@ -36,38 +36,6 @@ DARK_REASON = "You answered that thoughts of being better off dead, or of hurtin
 
 
 @pytest.fixture
-def cast(world: World) -> World:
-    """Maya with Sam, Theo with Rosa, and Ines over them; nobody on duty."""
-    world.join("client", "maya", "theo")
-    world.join("coach", "sam", "rosa")
-    world.join("supervisor", "ines")
-    world.assign("maya", "sam")
-    world.assign("theo", "rosa")
-    return world
-
-
-@pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
-@pytest.fixture
-def sam(cast: World) -> Caller:
-    return cast.caller("sam", "coach")
-
-
-@pytest.fixture
-def rosa(cast: World) -> Caller:
-    return cast.caller("rosa", "coach")
-
-
-@pytest.fixture
-def alone(world: World) -> Caller:
-    """A client of whom no other service has heard."""
-    return world.caller("maya", "client")
-
-
-@pytest.fixture
 def with_own(world: World, tmp_path: Path) -> Iterator[World]:
     """A world whose operator has added a questionnaire and left one out."""
     left_out = {"id": "barc-10", "version": 1, "off": True}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,7 @@ from services.people.handlers import end_what_has_run_out
 from services.risk.handlers import ask_the_next_human
 from services.risk.model import Course
 from tests.services.risk.mothers import a_desperate_day, a_rough_day
-from tests.world import SECRET, VAULT_KEY, Caller, World, an_id
+from tests.world import Caller, World, an_id, environment_of
 
 
 @pytest.fixture
@@ -331,18 +329,11 @@ RACER = """
 def test_deadlines_that_race_in_two_processes_escalate_exactly_once(cast: World) -> None:
     cast.on_duty("rosa", "kim")
     bad_day(cast)
-    environ = {
-        **os.environ,
-        "ALONGSIDE_ENV": "test",
-        "ALONGSIDE_STORE_URL": cast.settings.store_url,
-        "ALONGSIDE_STORE_PREFIX": cast.settings.store_prefix,
-        "ALONGSIDE_LOG_URL": cast.settings.log_url,
-        "ALONGSIDE_SECRET": SECRET,
-        "ALONGSIDE_VAULT_KEY": base64.b64encode(VAULT_KEY).decode(),
-    }
     command = [sys.executable, "-c", dedent(RACER), when_due().isoformat()]
     racers = [
-        subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, env=environment_of(cast.settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     for racer in racers:

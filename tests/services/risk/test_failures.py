@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import re
 import subprocess
 import sys
@@ -27,7 +25,7 @@ from services.risk import service
 from services.risk.handlers import ask_the_next_human
 from services.risk.model import Course
 from tests.services.risk.mothers import a_check_in, a_desperate_day, a_rough_day
-from tests.world import SECRET, VAULT_KEY, World, an_id
+from tests.world import World, an_id, environment_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -164,18 +162,9 @@ WRITES_AND_DIES = """
 
 
 def test_killed_between_write_and_tell_another_process_tells_it_once(cast: World) -> None:
-    environ = {
-        **os.environ,
-        "ALONGSIDE_ENV": "test",
-        "ALONGSIDE_STORE_URL": cast.settings.store_url,
-        "ALONGSIDE_STORE_PREFIX": cast.settings.store_prefix,
-        "ALONGSIDE_LOG_URL": cast.settings.log_url,
-        "ALONGSIDE_SECRET": SECRET,
-        "ALONGSIDE_VAULT_KEY": base64.b64encode(VAULT_KEY).decode(),
-    }
     day = '{"id": "day-1", "craving": 10, "confidence": 0}'
     command = [sys.executable, "-c", dedent(WRITES_AND_DIES), day]
-    died = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    died = subprocess.run(command, env=environment_of(cast.settings), capture_output=True, text=True, timeout=60)
     assert (died.returncode, died.stdout) == (9, "201\n"), died.stderr
     Relay(service.store, cast.log).sweep(older_than=0)
     (raised,) = cast.events(AlertRaised)

@@ -36,11 +36,6 @@ def cast(world: World) -> World:
     return world
 
 
-@pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
 def with_a_plan(caller: Caller) -> Caller:
     assert caller.put("/safety-plan", a_plan()).status_code == 201
     return caller

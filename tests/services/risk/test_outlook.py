@@ -16,7 +16,7 @@ from schemas.fields import written
 from schemas.risk import AlertRaised
 from services.risk.aim_rules import Aim
 from services.risk.diary_rules import Diary
-from services.risk.outlook import WORDS, cuts, model_of, outlook, record_of
+from services.risk.outlook import WORDS, cuts, model_of, outlook, record_of, recovers_from
 from services.risk.rules import STEADY, worse
 from services.risk.score import INPUTS
 from tests.world import Caller, World, an_id, settings_for
@@ -35,7 +35,7 @@ def a_diary(days: int = 90, used: tuple[int, ...] = (), kind: Any = "opioids", e
 
 
 def behind(diary: Diary, aim: Aim | None = ABSTINENT, with_settings: Settings = SETTINGS, **answers: Any) -> Any:
-    return outlook(with_settings, diary, aim, TODAY, answers)
+    return outlook(with_settings, record_of(diary, aim), recovers_from(diary, aim), TODAY, answers)
 
 
 def test_the_model_says_nothing_about_less_than_four_weeks() -> None:

@@ -35,11 +35,6 @@ def cast(world: World) -> World:
 
 
 @pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
-@pytest.fixture
 def pia(cast: World) -> Caller:
     return cast.caller("pia", "client")
 

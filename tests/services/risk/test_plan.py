@@ -36,21 +36,6 @@ def cast(world: World) -> World:
     return world
 
 
-@pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
-@pytest.fixture
-def sam(cast: World) -> Caller:
-    return cast.caller("sam", "coach")
-
-
-@pytest.fixture
-def theo(cast: World) -> Caller:
-    return cast.caller("theo", "client")
-
-
 def edit(caller: Caller, body: dict[str, Any], tag: str | int) -> Any:
     return caller.put(PATH, body, headers={"If-Match": f'"{tag}"' if isinstance(tag, int) else tag})
 

@@ -20,19 +20,6 @@ from tests.world import Caller, World
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def cast(world: World) -> World:
-    world.join("client", "maya", "theo")
-    world.join("coach", "sam")
-    world.assign("maya", "sam")
-    return world
-
-
-@pytest.fixture
-def maya(cast: World) -> Caller:
-    return cast.caller("maya", "client")
-
-
 def wish(caller: Caller, at: str = "20:00", timezone: str = "UTC", on: bool = True) -> Any:
     answer = caller.put("/me/reminder", {"at": at, "timezone": timezone, "on": on})
     assert answer.status_code == 200, answer.text
