@@ -189,6 +189,16 @@ Date = Annotated[str, String(validate=_date, metadata=_of("YYYY-MM-DD."))]
 
 Figures = Annotated[dict[str, Any], fields.Dict(keys=String(), metadata=_of("Figures by name, nested."))]
 
+
+def is_text(value: Any) -> bool:
+    """Whether a value would be taken for a ``Text``."""
+    try:
+        field_for(Text, True, None).deserialize(value)
+    except ValidationError:
+        return False
+    return True
+
+
 NO_ATTACHMENTS = "Attachments cannot be sent: a message is written words."
 
 

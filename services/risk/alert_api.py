@@ -13,7 +13,7 @@ from services.risk import service
 from services.risk.alert_model import Found, PastAlerts, WrongState
 from services.risk.asking import load_of, on_duty
 from services.risk.model import Course, clock_now, courses
-from services.risk.on_call_model import OnCall
+from services.risk.on_call_model import ON_CALL, OnCall
 
 api = service.api
 
@@ -27,14 +27,14 @@ def list_alerts() -> Any:
     """The alerts that the caller was asked to answer, newest first."""
     asked = page(state=("open", "acknowledged", "closed"))
     me, state = who().person_id, asked.filters.get("state")
-    recent = [
+    found = [
         Found(course.id, alert)
         for course in courses({"alerts.told": me, **({"alerts.state": state} if state else {})})
         for alert in course.alerts
         if alert.state == (state or alert.state) and (asked.after is None or alert.id < asked.after)
     ]
     past = PastAlerts.told(me, asked.after) if state in (None, "closed") else iter(())
-    found = sorted((one for one in recent if _is_asked(me, one)), key=lambda one: str(one.alert.id), reverse=True)
+    found = [one for one in found if _is_asked(me, one)]
     # A past one may be newer than a recent one that is still open; a page of each holds the page of both.
     found += islice((one for one in past if _is_asked(me, one)), asked.limit + 1)
     found.sort(key=lambda one: str(one.alert.id), reverse=True)
@@ -132,7 +132,7 @@ def name_on_call(body: say.OnCallEdit) -> Any:
         check_if_match(latest.version)
         latest.name(me, body.people)
 
-    kept = OnCall.change("on-call", act, create=True)
+    kept = OnCall.change(ON_CALL, act, create=True)
     return {"people": kept.people}, 200, etag(kept.version)
 
 

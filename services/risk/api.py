@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from infra.access import NotYours, key_for
@@ -32,7 +31,7 @@ api = service.api
 @api.alt_response(200, schema=say.CheckInOut.Schema)
 def check_in(body: say.NewCheckIn) -> Any:
     """Say how today is. The answer carries what helps now, without waiting for any other part."""
-    return _take(body, lambda course, fresh, verdict: course.observe(fresh, verdict, cache(ladder_now)))
+    return _take(body, lambda course, fresh, verdict: course.observe(fresh, verdict, ladder_now))
 
 
 @api.post("/check-ins/<check_in_id>/correct")
@@ -46,7 +45,7 @@ def correct(body: say.NewCheckIn, check_in_id: str) -> Any:
     if body.at is None:
         body = replace(body, at=before.at)
     return _take(
-        body, lambda course, fresh, verdict: course.correct(check_in_id, fresh, verdict, cache(ladder_now)), before.id
+        body, lambda course, fresh, verdict: course.correct(check_in_id, fresh, verdict, ladder_now), before.id
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from marshmallow import RAISE
@@ -150,7 +149,7 @@ def _ask_a_human(client_id: str, assessment_id: str, reasons: list[str]) -> None
 
     def act(course: Course) -> None:
         if all(assessment_id not in alert.causes for alert in course.alerts):
-            course.ask_a_human(assessment_id, verdict, cache(ladder_now))
+            course.ask_a_human(assessment_id, verdict, ladder_now)
 
     Course.change(client_id, act, create=True)
 

@@ -7,10 +7,10 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from schemas.assessments import Condition, Instrument, Item, Level, Scale, ScaleScore, Schedule
+from schemas.fields import is_text
 
 _MISSING = "Needs an answer."
 _NOT_ASKED = "It is not asked after the answers before it."
-_LONGEST = 8000
 
 
 class WrongAnswers(Exception):
@@ -126,19 +126,13 @@ def _wrong(item: Item, answer: Any) -> str | None:
     if item.kind == "yes-no":
         return None if isinstance(answer, bool) else "Must be true or false."
     if item.kind == "text":
-        return None if _is_text(answer) else f"Must be written words, 1 to {_LONGEST:,} characters."
+        return None if is_text(answer) else "Must be written words, 1 to 8,000 characters."
     whole = isinstance(answer, int) and not isinstance(answer, bool)
     if item.kind == "options":
         values = [option.value for option in item.options]
         return None if whole and answer in values else f"Must be one of {', '.join(map(str, values))}."
     least, most = bounds(item)
     return None if whole and least <= answer <= most else f"Must be a whole number from {least} to {most}."
-
-
-def _is_text(answer: Any) -> bool:
-    if not isinstance(answer, str) or not 1 <= len(answer) <= _LONGEST:
-        return False
-    return "\x00" not in answer and not any("\ud800" <= letter <= "\udfff" for letter in answer)
 
 
 def _branches(instrument: Instrument, numbers: Mapping[str, int]) -> tuple[set[str], set[str]]:

@@ -37,7 +37,6 @@ def forget_the_coach(event: AssignmentEnded) -> None:
 @service.on(GrantEnded)
 def ask_no_more(event: GrantEnded) -> None:
     """Whoever may not see the client any more is asked no more, and the alert goes on to somebody who may."""
-    moment = clock_now().moment
 
     def withdraw(course: Course) -> None:
         for kept in course.assignments:
@@ -47,7 +46,8 @@ def ask_no_more(event: GrantEnded) -> None:
         if alert is not None and derived_id(alert.id, event.holder_id, "cover") == event.grant_id:
             course.withdraw(event.holder_id, moment)
 
-    if Course.load(event.subject_id) is not None:
+    if Course.raw().find_one({"_id": event.subject_id}, {"_id": 1}) is not None:
+        moment = clock_now().moment
         Course.change(event.subject_id, withdraw)
 
 

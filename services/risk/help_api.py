@@ -61,7 +61,10 @@ def get_help() -> Any:
 @needs("public")
 @api.response(200, say.CrisisLines.Schema)
 def crisis_lines() -> Any:
-    return {"items": list(LINES[_region()]), "next": None}
+    region = request.args.get("region", service.settings.region)
+    if region not in LINES:
+        refuse("region", f"Must be one of: {', '.join(LINES)}.")
+    return {"items": list(LINES[region]), "next": None}
 
 
 def cards_for(course: Course, band: Band, opioids: bool) -> list[Card]:
@@ -130,10 +133,3 @@ def _course(client_id: str, *fields: str) -> Course | None:
     """As much of it as is asked for: the rest is a year of words and numbers, and somebody is waiting."""
     raw = Course.raw().find_one({"_id": client_id}, dict.fromkeys(fields, 1))
     return None if raw is None else Course.read(raw)
-
-
-def _region() -> str:
-    region = request.args.get("region", service.settings.region)
-    if region not in LINES:
-        refuse("region", f"Must be one of: {', '.join(LINES)}.")
-    return region

@@ -38,7 +38,6 @@ RECENT = 30
 MOVED_FROM = 40
 # How long the weeks behind a client raise no second alert once a human has looked at them: the score's own horizon.
 LOOKED_AT = timedelta(days=7)
-
 # How long a closed alert stays in the document: longer than anything that is counted by days looks back.
 SETTLED = timedelta(days=30)
 
@@ -136,15 +135,15 @@ class Course(Aggregate):
         Args:
             cause_id: the check-in or the assessment that the verdict is on.
             verdict: on it.
-            asking: who can be asked; called only when somebody is.
+            asking: who can be asked; called once, and only when somebody is.
         """
         if not worse(verdict.band, "watch"):
             return
-        alert = self.open_alert()
+        alert, ladder = self.open_alert(), asking()
         if alert is not None:
-            self._join(alert, cause_id, verdict, asking)
-        elif not (verdict.lasting and self._looked_at(asking().clock.moment)):
-            self._raise(cause_id, verdict, asking())
+            self._join(alert, cause_id, verdict, ladder.clock)
+        elif not (verdict.lasting and self._looked_at(ladder.clock.moment)):
+            self._raise(cause_id, verdict, ladder)
 
     def acknowledge(self, alert_id: str, by: str, clock: Clock) -> None:
         """``by`` is on it. Raises ``WrongState`` when somebody was first, or it is closed."""
@@ -305,11 +304,10 @@ class Course(Aggregate):
         self.alerts = [*self.alerts, alert]
         self._tell(AlertRaised, alert, asked, due_at=alert.due_at)
 
-    def _join(self, alert: Alert, cause_id: str, verdict: Verdict, asking: Asking) -> None:
+    def _join(self, alert: Alert, cause_id: str, verdict: Verdict, clock: Clock) -> None:
         if cause_id in alert.causes:
             return
         alert.causes = [*alert.causes, cause_id]
-        clock = asking().clock
         alert.reasons = _union(verdict.reasons, alert.reasons)
         if not worse(verdict.band, alert.band) and not verdict.pressing:
             alert.note("joined", clock.moment)

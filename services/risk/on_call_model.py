@@ -10,7 +10,8 @@ from infra.store import Aggregate
 from schemas.risk import OnCallNamed
 from services.risk import service
 
-_ONE = "on-call"
+# There is one rota.
+ON_CALL = "on-call"
 
 
 class OnCall(Aggregate):
@@ -22,7 +23,7 @@ class OnCall(Aggregate):
     @classmethod
     def now(cls) -> OnCall:
         """As it is; with nobody named, an empty one of version 0."""
-        return cls.load(_ONE) or cls(id=_ONE)
+        return cls.load(ON_CALL) or cls(id=ON_CALL)
 
     def name(self, by: str, people: list[str]) -> None:
         """Name them, in the place of those named before."""

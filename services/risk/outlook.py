@@ -67,20 +67,20 @@ def record_of(diary: Diary, aim: Aim | None) -> Record:
     )
 
 
-def speaks_of(model: Model, diary: Diary, aim: Aim | None) -> bool:
-    """Whether the model was fitted on people who recover from what this client recovers from."""
-    about: set[Substance] = set(model.document.get("substances", ["opioids"]))
-    return bool(about & (set(aim.substances) if aim else set(diary.used)))
+def recovers_from(diary: Diary, aim: Aim | None) -> set[Substance]:
+    """What the client's aim is about; where no aim is known, what the client has told of."""
+    return set(aim.substances) if aim else set(diary.used)
 
 
-def outlook(settings: Settings, diary: Diary, aim: Aim | None, day: int, answers: Mapping[str, Any]) -> Outlook:
+def outlook(settings: Settings, record: Record, about: set[Substance], day: int, answers: Mapping[str, Any]) -> Outlook:
     """The band of the weeks behind with today's ``answers``, and its weightiest reasons.
 
     ``steady`` and no reasons where the model has nothing to say: fewer than 28 days are known, or it was fitted on
     people who recover from something else.
     """
-    model, record = model_of(settings), record_of(diary, aim)
-    if known_days(record, day) < LEAST_KNOWN_DAYS or not speaks_of(model, diary, aim):
+    model = model_of(settings)
+    fitted_on = model.document.get("substances", ["opioids"])
+    if known_days(record, day) < LEAST_KNOWN_DAYS or about.isdisjoint(fitted_on):
         return STEADY
     scored = model.score(record, day, today_of(answers), settings.assumed_steps)
     band = next((name for cut, name in cuts(model, settings.bands) if scored.p[HORIZON] >= cut), None)

@@ -1,9 +1,9 @@
 """What a check-in says. Pure: schemas and arithmetic only.
 
-This first score is a sum of named, bounded steps. Nothing here is fitted: the steps are *assumed*, in the order in
+What is said today is a sum of named, bounded steps. Nothing here is fitted: the steps are *assumed*, in the order in
 which Wyant 2025 found the questions to matter (past use, confidence to abstain, craving, risky situations; mood and
-stress weakly). A heavier answer never lowers the band. The bands are for a coach's attention, never for refusing
-anything.
+stress weakly). What was fitted, on the weeks behind, comes as an ``Outlook``. A heavier answer never lowers the band.
+The bands are for a coach's attention, never for refusing anything.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def known_days(record: Record, day: int) -> int:
 def features(record: Record, day: int) -> dict[str, float]:
     """The inputs of the model at the end of ``day``; nothing after ``day`` is read. In the order of ``INPUTS``."""
     begin = _begin(record, day)
-    used = _between(record.use, begin, day)
+    used = between(record.use, begin, day)
     # Time without use counts as far as the record reaches, and no further.
     gaps = [later - earlier for earlier, later in zip([begin, *used], used, strict=False)]
     since = min(day - (used[-1] if used else begin), _LONGEST_SEEN)
@@ -109,11 +109,11 @@ def features(record: Record, day: int) -> dict[str, float]:
     return {
         "time_without_use": math.log1p(since),
         "longest_stretch": math.log1p(min(longest, _MONTH)),
-        "use_last_7_days": math.log1p(len(_between(used, day - 6, day))),
-        "weeks_with_use": float(sum(bool(_between(used, day - 7 * week - 6, day - 7 * week)) for week in range(8))),
+        "use_last_7_days": math.log1p(len(between(used, day - 6, day))),
+        "weeks_with_use": float(sum(bool(between(used, day - 7 * week - 6, day - 7 * week)) for week in range(8))),
         "earlier_lapses": float(min(sum(gap > _STRETCH for gap in gaps), 4)),
-        "time_unseen": _since(record.kept, day, 14) * (1 - late),
-        "other_substances": late if _between(record.other, day - _MONTH + 1, day) else 0.0,
+        "time_unseen": days_since(record.kept, day, 14) * (1 - late),
+        "other_substances": late if between(record.other, day - _MONTH + 1, day) else 0.0,
         "withdrawal": late if symptoms and symptoms[-1] > 0 else 0.0,
     }
 
@@ -257,11 +257,12 @@ def _first(days: Sequence[Any], earliest: int) -> int | None:
     return days[place] if place < len(days) else None
 
 
-def _between(days: Sequence[int], first: int, last: int) -> Sequence[int]:
+def between(days: Sequence[int], first: int, last: int) -> Sequence[int]:
+    """Those of rising ``days`` from ``first`` to ``last``, both included."""
     return days[bisect_left(days, first) : bisect_right(days, last)]
 
 
-def _since(days: Sequence[int], day: int, most: int) -> int:
+def days_since(days: Sequence[int], day: int, most: int) -> int:
     """Days since the latest of ``days``, at most ``most``."""
     place = bisect_right(days, day)
     return min(day - days[place - 1], most) if place else most

@@ -12,7 +12,7 @@ from services.risk.aim_handlers import aim_of
 from services.risk.aim_rules import Aim, counts
 from services.risk.check_in_model import CheckIn
 from services.risk.model import Course
-from services.risk.outlook import outlook, record_of
+from services.risk.outlook import outlook, record_of, recovers_from
 from services.risk.rules import Verdict, compare, judge
 
 _WEEK = timedelta(days=7)
@@ -44,7 +44,8 @@ class Weighing(NamedTuple):
         """
         diary = course.diary(but=instead_of)
         check_in.enter(diary)
-        lapses = set(record_of(diary, self.aim).use)
+        record = record_of(diary, self.aim)
+        lapses = set(record.use)
         lapsed = any(counts(kind, self.aim) for kind in check_in.substances) and any(
             day in lapses for day in check_in.used_on()
         )
@@ -53,5 +54,6 @@ class Weighing(NamedTuple):
             for kept in course.valid()
             if kept.id != instead_of and timedelta(0) < check_in.place() - kept.place() <= _WEEK
         ]
-        behind = outlook(service.settings, diary, self.aim, check_in.day(), check_in.answers)
+        about = recovers_from(diary, self.aim)
+        behind = outlook(service.settings, record, about, check_in.day(), check_in.answers)
         return judge(self.body, lapsed, behind)._replace(compared=compare(self.body, last_week))

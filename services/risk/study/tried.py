@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.risk.score import INPUTS, LOOK_BACK, Record
+from services.risk.score import INPUTS, LOOK_BACK, Record, between, days_since
 from services.risk.study.files import Trial
 from services.risk.study.fit import Data, without_scaling
 from services.risk.study.measure import Floats, Resampling, auc, interval
@@ -31,7 +31,7 @@ def candidates() -> Sequence[Candidate]:
         Candidate("medication overdue by the person's own rhythm, days", 1, _overdue),
         Candidate("contacts kept, of the last 28 days, at most 4", -1, lambda r, day: min(_count(r.kept, day, 28), 4)),
         Candidate("a contact missed in the last 28 days", 1, lambda r, day: float(_count(r.missed, day, 28) > 0)),
-        Candidate("days since the last contact, not fading", 1, lambda r, day: _since(r.kept, day, 14)),
+        Candidate("days since the last contact, not fading", 1, lambda r, day: days_since(r.kept, day, 14)),
         Candidate("days with use, of the last 28", 1, lambda r, day: math.log1p(_count(r.use, day, 28))),
         Candidate("days with use before the last 28", 1, _use_before),
         Candidate("days with other substances, of the last 28", 1, lambda r, day: math.log1p(_count(r.other, day, 28))),
@@ -90,17 +90,12 @@ class _Place:
 
 
 def _count(days: Sequence[int], day: int, length: int) -> int:
-    return bisect_right(days, day) - bisect_right(days, day - length)
-
-
-def _since(days: Sequence[int], day: int, most: int) -> float:
-    place = bisect_right(days, day)
-    return float(min(day - days[place - 1], most)) if place else float(most)
+    return len(between(days, day - length + 1, day))
 
 
 def _overdue(record: Record, day: int) -> float:
     """Days since the last medication beyond the usual distance between two, be it a day or a month."""
-    taken = record.medication[bisect_right(record.medication, day - LOOK_BACK) : bisect_right(record.medication, day)]
+    taken = between(record.medication, day - LOOK_BACK + 1, day)
     if not taken:
         return 0.0
     gaps = sorted(later - earlier for earlier, later in zip(taken, taken[1:], strict=False))
@@ -109,8 +104,7 @@ def _overdue(record: Record, day: int) -> float:
 
 
 def _use_before(record: Record, day: int) -> float:
-    first, last = bisect_right(record.use, day - LOOK_BACK), bisect_right(record.use, day - 28)
-    return math.log1p(max(last - first, 0))
+    return math.log1p(len(between(record.use, day - LOOK_BACK + 1, day - 28)))
 
 
 def _worst_withdrawal(record: Record, day: int) -> float:
