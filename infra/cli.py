@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import click
 
+from schemas.substances import SUBSTANCES
+
 DATA = click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -238,9 +240,18 @@ def risk() -> None:
     show_default=True,
     help="The model file to write.",
 )
-def risk_fit(folders: tuple[Path, ...], out: Path) -> None:
+@click.option(
+    "--substance",
+    "substances",
+    multiple=True,
+    type=click.Choice(SUBSTANCES),
+    default=["opioids"],
+    show_default=True,
+    help="What the people in these folders recover from; once for each. The score is silent about everybody else.",
+)
+def risk_fit(folders: tuple[Path, ...], out: Path, substances: tuple[str, ...]) -> None:
     """Fit the score on trials: folders with the five files, and an operator's own today.csv. Needs alongside[fit]."""
-    for line in _study("fit", folders, out):
+    for line in _study("fit", folders, out, sorted(set(substances))):
         click.echo(line)
 
 

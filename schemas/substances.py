@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
+from typing import Literal, get_args
 
 Substance = Literal["opioids", "alcohol", "stimulants", "cannabis", "sedatives", "nicotine", "other"]
+SUBSTANCES: tuple[Substance, ...] = get_args(Substance)
 
 # In small letters and without accents; ``~`` stands for the rest of a word. Those whose lapse is the most dangerous
 # come first, because where only one kind can be named it is the first.

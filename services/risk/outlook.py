@@ -9,11 +9,11 @@ from typing import Any
 
 from infra.settings import Settings
 from schemas.risk import Band
-from schemas.substances import Substance
+from schemas.substances import SUBSTANCES, Substance
 from services.risk.aim_rules import Aim, counts, lapse_days
 from services.risk.diary_rules import Diary
 from services.risk.rules import STEADY, Outlook
-from services.risk.score import SHIPPED, Model, Record, Scored, known_days
+from services.risk.score import SHIPPED, BadModel, Model, Record, Scored, known_days
 
 # The model was fitted on people of whom at least four weeks were known, and says nothing about less.
 LEAST_KNOWN_DAYS = 28
@@ -42,7 +42,11 @@ def model_of(settings: Settings) -> Model:
 
 @lru_cache(maxsize=4)
 def _read(path: Path) -> Model:
-    return Model.read(path)
+    model = Model.read(path)
+    unknown = model.substances.difference(SUBSTANCES)
+    if unknown:
+        raise BadModel(f"{path.name}: substances: {', '.join(sorted(unknown))} is none of {', '.join(SUBSTANCES)}")
+    return model
 
 
 def cuts(model: Model, bands: Mapping[Band, float]) -> list[tuple[float, Band]]:
@@ -79,8 +83,7 @@ def outlook(settings: Settings, record: Record, about: set[Substance], day: int,
     people who recover from something else.
     """
     model = model_of(settings)
-    fitted_on = model.document.get("substances", ["opioids"])
-    if known_days(record, day) < LEAST_KNOWN_DAYS or about.isdisjoint(fitted_on):
+    if known_days(record, day) < LEAST_KNOWN_DAYS or about.isdisjoint(model.substances):
         return STEADY
     scored = model.score(record, day, today_of(answers), settings.assumed_steps)
     band = next((name for cut, name in cuts(model, settings.bands) if scored.p[HORIZON] >= cut), None)

@@ -155,6 +155,7 @@ class Model:
         platt: horizon to (slope, intercept): its log-odds are ``slope * log_odds + intercept``.
         today: the answers; ``limit`` bounds what they may add together, in either direction.
         points: horizon to its operating points, from the most sensitive one on.
+        substances: what those recover from on whom it was fitted, as kinds of ``schemas.substances``.
         document: the file itself, with data, date and figures.
     """
 
@@ -164,6 +165,7 @@ class Model:
     today: tuple[Answer, ...]
     limit: float
     points: Mapping[int, tuple[Mapping[str, float], ...]]
+    substances: frozenset[str]
     document: Mapping[str, Any]
 
     @classmethod
@@ -189,6 +191,7 @@ class Model:
             today=_read_answers(_table(_get(whole, "today"), "today")),
             limit=_number(_table(_get(whole, "today"), "today"), "limit", least=0, where="today"),
             points=_read_points(whole),
+            substances=_read_substances(whole),
             document=_with_a_source(whole),
         )
 
@@ -341,6 +344,13 @@ def _read_points(whole: Mapping[str, Any]) -> dict[int, tuple[dict[str, float], 
             raise BadModel(f"{where}: sensitivities must fall from row to row, and cuts must not")
         found[horizon] = points
     return found
+
+
+def _read_substances(whole: Mapping[str, Any]) -> frozenset[str]:
+    kinds = _list(whole, "substances")
+    if not kinds or not all(isinstance(kind, str) for kind in kinds):
+        raise BadModel("substances must name what those recover from on whom it was fitted")
+    return frozenset(kinds)
 
 
 def _with_a_source(whole: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from schemas.substances import Substance
 from services.risk.score import SHIPPED, BadModel, Model
 from services.risk.study.files import BadFiles, read, read_all
 from services.risk.study.panel import decision_days
@@ -22,11 +23,14 @@ class Refused(ValueError):
     """It cannot be done; the words say why, to an operator."""
 
 
-def fit(folders: Sequence[Path], out: Path, on: date | None = None) -> list[str]:
-    """Writes a model file fitted on the trials in ``folders``; answers with the main figures. Raises Refused."""
+def fit(folders: Sequence[Path], out: Path, substances: Sequence[Substance], on: date | None = None) -> list[str]:
+    """Writes a model file fitted on the trials in ``folders``; answers with the main figures. Raises Refused.
+
+    ``substances`` is what the people there recover from: the score stays silent about whoever recovers from others.
+    """
     making = _needing_the_extra("services.risk.study.making")
     try:
-        document = making.make(read_all(folders), on or datetime.now(UTC).date())
+        document = making.make(read_all(folders), on or datetime.now(UTC).date(), substances)
         Model.of(document)
         out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except (BadFiles, making.CannotFit, OSError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.substances import SUBSTANCES, Substance
 from services.risk.score import HORIZONS, INPUTS, Model
 from services.risk.study import today
 from services.risk.study.figures import across, folds, rounded, summary
@@ -18,14 +19,10 @@ from services.risk.study.panel import rows_of
 
 # The caseload at which alerts are counted.
 CASELOAD = 30
-_ABOUT = (
-    "Fitted on observed weeks of people in treatment for opioid dependence, in the trials that data names. No claim for"
-    " alcohol, or for people not in care, until an operator's own data says so."
-)
 
 
-def make(trials: Sequence[Trial], on: date) -> dict[str, Any]:
-    """The model file's content, fitted on these people. Raises CannotFit."""
+def make(trials: Sequence[Trial], on: date, substances: Sequence[Substance] = ("opioids",)) -> dict[str, Any]:
+    """The model file's content, fitted on these people, who recover from ``substances``. Raises CannotFit."""
     data = data_of(rows_of(trials))
     if not len(data.since):
         raise CannotFit("Nobody here has a decision day: three kept contacts, and the last on day 42 or later.")
@@ -34,7 +31,8 @@ def make(trials: Sequence[Trial], on: date) -> dict[str, Any]:
     spread[spread < 1e-12] = 1.0
     log_odds, p = folds(data)
     document: dict[str, Any] = {
-        "about": _ABOUT,
+        "about": _about(substances),
+        "substances": list(substances),
         "date": on.isoformat(),
         "people": len(np.unique(data.person)),
         "person_weeks": len(data.since),
@@ -65,6 +63,19 @@ def make(trials: Sequence[Trial], on: date) -> dict[str, Any]:
     if any(trial.today for trial in trials):
         document["today"] = today.fitted(Model.of(document), trials)
     return document
+
+
+def _about(substances: Sequence[Substance]) -> str:
+    others = [kind for kind in SUBSTANCES if kind not in (*substances, "other")]
+    return (
+        f"Fitted on observed weeks of people in treatment for dependence on {_listed(substances, 'and')}, in the trials"
+        f" that data names. No claim for {_listed([*others, 'people not in care'], 'or for')} until an operator's own"
+        " data says so."
+    )
+
+
+def _listed(words: Sequence[str], last: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def _source(trial: Trial, data: Data) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from services.risk.aim_rules import Aim
 from services.risk.diary_rules import Diary
 from services.risk.outlook import WORDS, cuts, model_of, outlook, record_of, recovers_from
 from services.risk.rules import STEADY, worse
-from services.risk.score import INPUTS
+from services.risk.score import INPUTS, BadModel
 from tests.world import Caller, World, an_id, settings_for
 
 SETTINGS = settings_for("mongodb://nowhere", "sqlite:///nowhere")
@@ -48,6 +50,23 @@ def test_the_model_says_nothing_about_people_whom_it_was_not_fitted_on() -> None
     assert behind(a_diary(90, tuple(range(60)), "alcohol"), drinker) == STEADY
     assert behind(a_diary(90, tuple(range(60)), "alcohol"), None) == STEADY
     assert behind(a_diary(90, tuple(range(60))), None) != STEADY, "whose aim is not known has told of opioids"
+
+
+def refitted(tmp_path: Path, *substances: str) -> Settings:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({**model_of(SETTINGS).document, "substances": substances}))
+    return replace(SETTINGS, risk_model=str(path))
+
+
+def test_a_model_of_an_operators_own_speaks_of_those_whom_it_was_fitted_on(tmp_path: Path) -> None:
+    drinker, own = Aim("abstinence", frozenset({"alcohol"})), refitted(tmp_path, "alcohol", "sedatives")
+    assert behind(a_diary(90, tuple(range(91)), "alcohol"), drinker, own).band == "high"
+    assert behind(a_diary(90, tuple(range(91))), ABSTINENT, own) == STEADY
+
+
+def test_a_model_about_a_substance_that_nobody_knows_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match="^own.json: substances: opiods is none of opioids, alcohol"):
+        model_of(refitted(tmp_path, "opiods"))
 
 
 def test_a_stretch_without_use_is_steady_and_daily_use_is_high() -> None:
@@ -168,4 +187,4 @@ def test_everybody_signed_in_reads_what_the_model_is(maya: Caller) -> None:
         assert band["sensitivity"] >= band["wanted_sensitivity"]
         assert band["alerts_per_coach_day"] == pytest.approx(answer.json["caseload"] * band["flagged"] / 7)
     assert answer.json["assumed"] == ["confidence", "craving", "risky_situation", "mood", "halt"]
-    assert "No claim for alcohol" in answer.json["about"]
+    assert "No claim for alcohol, " in answer.json["about"]

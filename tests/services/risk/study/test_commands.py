@@ -70,11 +70,16 @@ def test_a_model_of_ones_own_is_fitted_scored_with_and_reported_on(made_up: Path
     pytest.importorskip("sklearn", reason="needs alongside[fit]")
     pytest.importorskip("matplotlib", reason="needs alongside[fit]")
     model = tmp_path / "own.json"
-    fitted = alongside("fit", made_up / "north", made_up / "south", "--out", model)
+    about = ("--substance", "alcohol", "--substance", "sedatives")
+    fitted = alongside("fit", made_up / "north", made_up / "south", "--out", model, *about)
     assert fitted.exit_code == 0, fitted.output
     assert "after 28 days without use AUC" in fitted.output
     assert "fitted on south, tried on north:" in fitted.output
     assert Model.read(model).document["people"] > 100
+    assert Model.read(model).substances == {"alcohol", "sedatives"}
+    about_whom = Model.read(model).document["about"]
+    assert "dependence on alcohol and sedatives" in about_whom
+    assert "No claim for opioids, stimulants, cannabis, nicotine or for people not in care" in about_whom
 
     scored = alongside("score", made_up / "north", tmp_path / "out.csv", "--model", model)
     assert scored.exit_code == 0, scored.output
