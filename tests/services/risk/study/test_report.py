@@ -211,7 +211,7 @@ def test_the_figures_of_the_page_are_those_of_the_report(seen: Report, written: 
 
 def test_a_report_on_unknown_people_says_so(unseen: Report) -> None:
     words = page(unseen)
-    assert "The model has never seen these people" in words
+    assert "not the files that the model was fitted on" in words
     assert "These figures need two trials or more" in words
     assert "Why these inputs" not in words
 
