@@ -140,6 +140,7 @@ def test_weeks_of_use_raise_one_alert_that_says_why_and_not_another_the_next_day
     assert answer.json["band"] == "high", "eight weeks of use are behind, though today is calm"
     assert set(answer.json["reasons"]) <= set(WORDS.values())
     assert len(world.events(AlertRaised)) == raised, "a coach looked at it within these seven days"
+    assert answer.json["cards"][-1]["title"] == "Nobody is on duty right now", "nobody is asked, and that much is known"
 
 
 def test_a_moderate_aim_makes_use_within_it_no_lapse(world: World, maya: Caller) -> None:
