@@ -73,6 +73,9 @@ class Door:
         if urgent and answer.status >= 500:
             log_line.error("no_help", service=owner, status=answer.status)
             return jsonify(said_alone(self._settings.region))
+        if owner == "risk" and answer.status == 503:
+            # Its store is away, which is the same to whoever asked.
+            raise self._away(owner)
         kept = {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}
         return Response(answer.data, status=answer.status, headers=kept)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from infra.access import Grants, People
-from infra.settings import Settings
+from infra.settings import BadSettings, Settings
 from infra.store import STORE_DOWN, Aggregate, Store, connect, prepare
 from infra.vault import Vault
 from infra.web import Blueprint
@@ -117,10 +117,16 @@ class Service:
         """Name its databases. Nothing is asked of them yet, so a store that is away is no error here.
 
         Raises:
-            BadSettings: a setting names something that it cannot use.
+            BadSettings: settings name what it cannot use, all of them at once.
         """
+        problems: list[str] = []
         for act in self.openings:
-            act(settings)
+            try:
+                act(settings)
+            except BadSettings as error:
+                problems += error.problems
+        if problems:
+            raise BadSettings(problems)
         self.settings = settings
         self.store = connect(self.name, settings)
         self.grants = Grants(self.store)

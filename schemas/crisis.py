@@ -20,6 +20,7 @@ def _line(name: str, source: str, call: str | None = None, text: str | None = No
 
 
 _EMERGENCY = "Emergency"
+_IN_HOURS = "HSE Drugs and Alcohol Helpline, office hours"
 
 LINES: dict[str, tuple[CrisisLine, ...]] = {
     "US": (
@@ -53,11 +54,7 @@ LINES: dict[str, tuple[CrisisLine, ...]] = {
     "IE": (
         _line(_EMERGENCY, "https://www.112.ie", call="112"),
         _line("Samaritans, all hours", "https://www.samaritans.org/ireland", call="116 123"),
-        _line(
-            "HSE Drugs and Alcohol Helpline, office hours",
-            "https://www.drugs.ie",
-            call="1800 459 459",
-        ),
+        _line(_IN_HOURS, "https://www.drugs.ie", call="1800 459 459"),
     ),
     "NZ": (
         _line(_EMERGENCY, "https://www.police.govt.nz/111", call="111"),
@@ -78,6 +75,11 @@ _REACHED = {
     "en": "You can reach a person here now. You do not have to be sure, and you do not have to explain.",
     "es": "Aquí puedes hablar ahora con una persona. No hace falta que lo tengas claro ni que des explicaciones.",
 }
+# Of a line at which nobody is at night nobody may read in the night that somebody is.
+_REACHED_IN_HOURS = {
+    "en": "You can reach a person here in office hours. At any other time, call one of the other numbers.",
+    "es": "Aquí puedes hablar con una persona en horario de oficina. A otras horas, llama a uno de los otros números.",
+}
 # The names of lines are their operators'; what else stands there is said in the person's language.
 _NAMES = {
     "es": {
@@ -87,7 +89,7 @@ _NAMES = {
         "Samaritans, all hours": "Samaritans, a toda hora",
         "9-8-8: Suicide Crisis Helpline, all hours": "9-8-8: Suicide Crisis Helpline, a toda hora",
         "Lifeline, all hours": "Lifeline, a toda hora",
-        "HSE Drugs and Alcohol Helpline, office hours": "HSE Drugs and Alcohol Helpline, en horario de oficina",
+        _IN_HOURS: "HSE Drugs and Alcohol Helpline, en horario de oficina",
         "1737, need to talk? All hours": "1737, need to talk? A toda hora",
     }
 }
@@ -134,7 +136,7 @@ def crisis_cards(region: str, language: str = "en") -> list[Card]:
         Card(
             kind="crisis",
             title=names.get(line.name, line.name),
-            body=_REACHED[language],
+            body=(_REACHED_IN_HOURS if line.name == _IN_HOURS else _REACHED)[language],
             call=line.call,
             text=line.text,
         )

@@ -146,7 +146,10 @@ class Used(Shape):
 
 
 class NewCheckIn(Shape):
-    """How today is. Only ``id`` and ``craving`` are asked for; ``mood`` and ``confidence`` are good when high."""
+    """How today is. Only ``id`` and ``craving`` are asked for; ``mood`` and ``confidence`` are good when high.
+
+    ``hungry``, ``angry``, ``lonely`` and ``tired`` are HALT, which is a folk tool and not a validated one.
+    """
 
     id: Id
     craving: Scale

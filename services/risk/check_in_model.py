@@ -140,5 +140,5 @@ class Archive:
     def keep(cls, client_id: str, old: Iterable[CheckIn]) -> None:
         """Repeating it after a crash does the same again."""
         for check_in in old:
-            kept = {"client_id": client_id, "at": check_in.at, "check_in": check_in.to_mongo()}
+            kept = {"client_id": client_id, "at": check_in.place(), "check_in": check_in.to_mongo()}
             cls.collection().replace_one({"_id": f"{client_id}/{check_in.id}"}, kept, upsert=True)

@@ -69,13 +69,13 @@ def crisis_lines() -> Any:
 
 def cards_for(course: Course, band: Band, opioids: bool) -> list[Card]:
     """The cards of the answer to a bad day that was written down. Raises nothing that the store does."""
-    plan, asked = None, None
+    plan, humans = None, _Humans()
     if band in ("high", "urgent"):
         with pymongo.timeout(READ_SECONDS):
             found = _plan_of(course.id)
             plan = found.plan
-            asked = None if found.state == "unreachable" else _asked_for(course)
-    return cards(band, opioids, service.settings.region, plan, asked, spoken(LANGUAGES))
+            humans = _Humans() if found.state == "unreachable" else _humans_of(course)
+    return cards(band, opioids, service.settings.region, plan, humans.asked, spoken(LANGUAGES), humans.there)
 
 
 class _Plan(NamedTuple):
@@ -89,6 +89,13 @@ class _Known(NamedTuple):
     staffed: Staffing
     opioids: bool
     peers: bool
+
+
+class _Humans(NamedTuple):
+    """Who is asked about the alert that is open or, where none is, who is there. Neither where that is not known."""
+
+    asked: Staffing | None = None
+    there: Staffing | None = None
 
 
 def _plan_of(person_id: str) -> _Plan:
@@ -118,15 +125,16 @@ def _known_of(person_id: str) -> _Known | None:
     return _Known(staffing([*coaches, *there], there), told, peers)
 
 
-def _asked_for(course: Course) -> Staffing | None:
-    """Who is asked about the alert that is open; None where that is not known."""
+def _humans_of(course: Course) -> _Humans:
     try:
         there = on_duty()
     except STORE_DOWN as error:
         log_line.warning("duty_unreachable", why=type(error).__name__)
-        return None
+        return _Humans()
     alert = course.open_alert()
-    return staffing(alert.told, there, alert.acknowledged_by) if alert else None
+    if alert is None:
+        return _Humans(there=staffing([*course.coaches(), *there], there))
+    return _Humans(asked=staffing(alert.told, there, alert.acknowledged_by))
 
 
 def _course(client_id: str, *fields: str) -> Course | None:

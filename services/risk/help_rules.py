@@ -198,6 +198,7 @@ def cards(
     plan: NewSafetyPlan | None = None,
     asked: Staffing | None = None,
     language: str = "en",
+    there: Staffing | None = None,
 ) -> list[Card]:
     """What the client is shown with the answer to a check-in.
 
@@ -206,7 +207,8 @@ def cards(
         opioids: a lapse with opioids was told.
         region: whose lines to show.
         plan: the client's own, where there is one that can be read.
-        asked: who was asked to be in touch; None where that is not known.
+        asked: who was asked to be in touch; None where nobody was, or that is not known.
+        there: whether a human is, where nobody was asked; None where that is not known.
     """
     shown = [overdose_card(region, language)] if opioids else []
     if band not in ("high", "urgent"):
@@ -214,7 +216,7 @@ def cards(
     shown += plan_cards(plan, language, tuple(STEPS) if band == "urgent" else FOR_A_HARD_DAY)
     if band == "urgent" or asked is None or asked.staffed == "nobody":
         shown += crisis_cards(region, language)
-    return [*shown, _card(_ASKED[asked.staffed][language]) if asked else unknown_duty_card(language)]
+    return [*shown, _card(_ASKED[asked.staffed][language]) if asked else _duty_card(there, language)]
 
 
 def help_cards(
@@ -237,7 +239,7 @@ def help_cards(
         *plan_cards(plan, language),
         *crisis_cards(region, language),
         *([] if opioids else overdose),
-        _card(_ON_DUTY[staffed.staffed][language]) if staffed else unknown_duty_card(language),
+        _duty_card(staffed, language),
         *([Card(kind="peers", title=_PEERS[language].title, body=_PEERS[language].body)] if peers else []),
         craving_card(language),
     ]
@@ -272,6 +274,10 @@ def _line(line: str | Contact) -> str:
     if isinstance(line, str):
         return line
     return f"{line.name}: {line.phone}" if line.phone else line.name
+
+
+def _duty_card(there: Staffing | None, language: str) -> Card:
+    return _card(_ON_DUTY[there.staffed][language]) if there else unknown_duty_card(language)
 
 
 def _card(said: Said) -> Card:

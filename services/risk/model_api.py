@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.store import Store
+from infra.settings import BadSettings, Settings
 from infra.web import needs
 from schemas import risk as say
 from services.risk import service
 from services.risk.outlook import HORIZON, model_of
+from services.risk.score import BadModel
 
 api = service.api
 
@@ -38,17 +39,21 @@ def show_model() -> Any:
     }
 
 
-def check_the_model(_: Store) -> None:
+def check_the_model(settings: Settings) -> None:
     """A model that cannot be used ends the part at its start, and not the first check-in of a bad night.
 
     Raises:
-        BadModel: what is wrong with the file.
-        ValueError: a sensitivity of ``ALONGSIDE_BANDS`` is not in its table.
-        OSError: there is no such file.
+        BadSettings: what is wrong with the file, or a sensitivity is not in its table.
     """
-    model = model_of(service.settings)
-    for share in service.settings.bands.values():
-        model.cut(share, HORIZON)
+    try:
+        model = model_of(settings)
+    except (BadModel, OSError) as error:
+        raise BadSettings([f"ALONGSIDE_RISK_MODEL: {error}"]) from None
+    try:
+        for share in settings.bands.values():
+            model.cut(share, HORIZON)
+    except ValueError as error:
+        raise BadSettings([f"ALONGSIDE_BANDS: {error}"]) from None
 
 
-service.preparations.append(check_the_model)
+service.openings.append(check_the_model)

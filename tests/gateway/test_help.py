@@ -114,6 +114,14 @@ def test_everything_else_of_risks_is_said_to_be_away_with_the_lines_beside_it() 
     assert answers[-1].json["cards"] == [card.dump() for card in crisis_cards("GB", "es")]
 
 
+def test_where_risk_answers_that_its_store_is_away_the_lines_are_beside_it_too() -> None:
+    with answers_with(503) as risk:
+        answer = gateway(risk).get("/v1/check-ins", headers={"Accept-Language": "es"})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert answer.json["cards"] == [card.dump() for card in crisis_cards("GB", "es")]
+
+
 @pytest.mark.parametrize("status", [200, 401, 404, 422])
 def test_what_risk_itself_answers_is_handed_on(status: int) -> None:
     heard: list[dict[str, str]] = []

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ _REMEDIES = {
     "tryclic-antidepressant",
 }
 NOT_COUNTED = frozenset(_TREATMENT | _REMEDIES)
+# No two days that a calendar has lie further apart.
+_CALENDAR = date.max.toordinal()
 
 
 class BadFiles(ValueError):
@@ -212,7 +215,7 @@ class _Row:
         return int(self._read(column, _whole, least, most, "a whole number"))
 
     def day(self) -> int:
-        return self.whole("day", -100_000, 100_000)
+        return self.whole("day", -_CALENDAR, _CALENDAR)
 
     def _read(self, column: str, kind: Callable[[str], float], least: float, most: float, what: str) -> float:
         limits = f"of {least} or more" if most == math.inf else f"from {least} to {most}"
@@ -248,7 +251,11 @@ def _rows(folder: Path, name: str, columns: tuple[str, ...] | None = None) -> It
                 raise BadFiles(
                     f"{path}, line 1: the column {missing[0]} is missing; found {', '.join(header) or 'none'}"
                 )
-            for cells in lines:
+            twice = [column for column in columns if header.count(column) > 1]
+            if twice:
+                raise BadFiles(f"{path}, line 1: the column {twice[0]} is there twice")
+            # The reader gives a line with nothing on it as no cells.
+            for cells in filter(None, lines):
                 if len(cells) != len(header):
                     raise BadFiles(f"{path}, line {lines.line_num}: {len(cells)} columns, and must be {len(header)}")
                 yield _Row(path, lines.line_num, dict(zip(header, cells, strict=True)))

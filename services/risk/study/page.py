@@ -71,7 +71,8 @@ def _whom(report: Mapping[str, Any]) -> str:
         "The model was fitted on these people. So each of them is scored here by fits on the others (five folds by"
         " person)."
         if report["seen"]
-        else "The model has never seen these people. They are scored by its file as it is, with nothing fitted again."
+        else "These are not the files that the model was fitted on. The people in them are scored by it as it is, with"
+        " nothing fitted again. Where they are the same people, told again in other files, these figures flatter it."
     )
     return f"{weeks:,} person-weeks of {people:,} people ({names}). {how}"
 

@@ -33,8 +33,11 @@ def _after_a_month(report: Mapping[str, Any], figure: Figure) -> None:
         for horizon in HORIZONS
     ]
     for place, (_, row) in enumerate(rows):
-        _bar(axes, -place + 0.12, row["auc"], _OURS, "the model" if not place else None)
-        _bar(axes, -place - 0.12, row["rival_auc"], _RIVAL, "days since last use, alone" if not place else None)
+        _bar(axes, -place + 0.12, row["auc"], _OURS)
+        _bar(axes, -place - 0.12, row["rival_auc"], _RIVAL)
+    # Said also where there are too few for a bar.
+    axes.plot([], [], label="the model", **_OURS)
+    axes.plot([], [], label="days since last use, alone", **_RIVAL)
     axes.set_yticks([-place for place in range(len(rows))], [words for words, _ in rows])
     axes.axvline(0.5, **_EVEN)
     axes.set_xlabel("AUC, with 95% of people-resamples (0.5 is a coin)")
@@ -69,7 +72,7 @@ def _subgroups(report: Mapping[str, Any], figure: Figure) -> None:
     for axes, horizon in zip(figure.subplots(1, 2, sharey=True), HORIZONS, strict=True):
         for place, (_, group) in enumerate(rows):
             if group[horizon]["auc"] is not None:
-                _bar(axes, -place, group[horizon]["auc"], _OURS, None)
+                _bar(axes, -place, group[horizon]["auc"], _OURS)
         axes.axvline(report["all_weeks"][horizon]["auc"][0], **_EVEN)
         axes.set_yticks([-place for place in range(len(rows))], [words for words, _ in rows])
         axes.set(title=f"{horizon} days", xlabel="AUC; the line is everybody's")
@@ -85,12 +88,12 @@ def _alerts(report: Mapping[str, Any], figure: Figure) -> None:
     axes.legend(loc="upper left")
 
 
-def _bar(axes: Axes, height: float, interval: list[float | None], style: dict[str, Any], words: str | None) -> None:
+def _bar(axes: Axes, height: float, interval: list[float | None], style: dict[str, Any]) -> None:
     value, low, high = interval
     if value is None or low is None or high is None:
         return
     axes.plot([low, high], [height, height], color=style["color"], linestyle=style["linestyle"])
-    axes.plot([value], [height], color=style["color"], marker=style["marker"], linestyle="", label=words)
+    axes.plot([value], [height], color=style["color"], marker=style["marker"], linestyle="")
 
 
 PLOTS = {

@@ -150,6 +150,39 @@ def test_a_bad_day_that_comes_late_still_reaches_the_coach(cast: World, maya: Ca
     assert [alert["client_id"] for alert in open_alerts(sam)] == ["maya"]
 
 
+def history(caller: Caller) -> list[dict[str, Any]]:
+    """All that somebody said, in the order in which it is read, a page at a time."""
+    read: list[dict[str, Any]] = []
+    after = ""
+    while True:
+        page = caller.get(f"/check-ins?limit=25{after}").json
+        read += page["items"]
+        if page["next"] is None:
+            return read
+        after = f"&after={page['next']}"
+
+
+def test_one_that_comes_so_late_that_newer_ones_are_archived_stands_where_it_belongs(maya: Caller) -> None:
+    start = now() - timedelta(days=100)
+    for n in range(MOVED_FROM + 5):
+        assert maya.post("/check-ins", a_check_in(at=written(start + timedelta(days=n)))).status_code == 201
+    late = a_check_in(at=written(start + timedelta(days=3, hours=1)))
+    assert maya.post("/check-ins", late).status_code == 201
+    moments = [item["at"] for item in history(maya)]
+    assert moments == sorted(moments, reverse=True)
+    assert len(moments) == MOVED_FROM + 6
+    assert late["at"] in moments
+
+
+def test_one_from_a_phone_whose_clock_was_ahead_keeps_its_place_in_the_archive(maya: Caller) -> None:
+    days = [a_check_in() for _ in range(2 * MOVED_FROM)]
+    days[5]["at"] = "2999-01-01T00:00:00Z"
+    for day in days:
+        assert maya.post("/check-ins", day).status_code == 201
+    assert Archive.find("maya", days[5]["id"]) is not None, "what is tried is in the archive"
+    assert [item["id"] for item in history(maya)] == [day["id"] for day in reversed(days)]
+
+
 def test_the_archive_keeps_check_ins_beyond_the_recent_ones_readable_and_repeat_safe(maya: Caller) -> None:
     start = now() - timedelta(days=100)
     days = [a_check_in(at=written(start + timedelta(days=n)), craving=n % 5, note=f"day {n}") for n in range(70)]
@@ -160,14 +193,7 @@ def test_the_archive_keeps_check_ins_beyond_the_recent_ones_readable_and_repeat_
     assert RECENT <= len(course.check_ins) <= MOVED_FROM
     assert Archive.collection().count_documents({}) == 70 - len(course.check_ins)
 
-    read: list[dict[str, Any]] = []
-    after = ""
-    while True:
-        page = maya.get(f"/check-ins?limit=25{after}").json
-        read += page["items"]
-        if page["next"] is None:
-            break
-        after = f"&after={page['next']}"
+    read = history(maya)
     assert [item["id"] for item in read] == [day["id"] for day in reversed(days)]
     assert [item["note"] for item in read] == [day["note"] for day in reversed(days)]
 

@@ -54,3 +54,15 @@ def test_the_archive_is_exported_too(world: World) -> None:
         day(maya, ago)
     (record,) = exported().records.values()
     assert record.kept == list(range(70))
+
+
+def test_what_a_phone_with_a_wrong_clock_said_keeps_nobody_from_reading_the_export(
+    world: World, tmp_path: Path
+) -> None:
+    world.join("client", "maya")
+    maya = world.caller("maya", "client")
+    assert maya.post("/check-ins", {"id": an_id(), "craving": 3, "at": "1000-01-01T00:00:00Z"}).status_code == 201
+    day(maya, 1, used={"what": "heroin", "days": 1})
+    files.write(tmp_path, exported().records)
+    record = files.read(tmp_path).people["1"].record
+    assert record.use[0] > 365 * 1000

@@ -255,6 +255,14 @@ def test_every_card_is_one_that_the_contract_takes() -> None:
 # -- the lines
 
 
+@languages
+def test_a_line_that_answers_in_office_hours_is_not_said_to_answer_now(language: str) -> None:
+    shown = {line.name: card for line, card in zip(LINES["IE"], crisis_cards("IE", language), strict=True)}
+    in_hours = shown.pop("HSE Drugs and Alcohol Helpline, office hours").body
+    assert not re.search(r"\b(?:now|ahora)\b", in_hours)
+    assert {card.body for card in shown.values()} == {crisis_cards("US", language)[0].body} != {in_hours}
+
+
 @regions
 def test_every_line_says_where_it_comes_from_and_when_it_was_compared(region: str) -> None:
     assert LINES[region][0].name == "Emergency"

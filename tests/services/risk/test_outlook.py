@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.settings import Settings
+from infra.settings import BadSettings, Settings
 from schemas.base import now
 from schemas.fields import written
 from schemas.risk import AlertRaised
+from services.risk import service as risk
 from services.risk.aim_rules import Aim
 from services.risk.diary_rules import Diary
 from services.risk.outlook import WORDS, cuts, model_of, outlook, record_of, recovers_from
@@ -130,6 +131,31 @@ def test_use_within_a_moderate_aim_is_no_use_to_the_score() -> None:
     assert record_of(a_diary(90, (1, 4), "cannabis"), moderate).other == [TODAY - 4, TODAY - 1]
 
 
+# -- the operator's settings
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"risk_model": "/nowhere/model.json"}, r"ALONGSIDE_RISK_MODEL: .*/nowhere/model\.json"),
+        ({"risk_model": __file__}, "ALONGSIDE_RISK_MODEL: test_outlook.py is not JSON"),
+        ({"bands": {"watch": 0.99, "high": 0.4}}, "ALONGSIDE_BANDS: sensitivity must be 0.05 to 0.95, not 0.99"),
+    ],
+)
+def test_a_model_or_a_cut_that_cannot_be_used_is_told_at_the_start(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadSettings, match=words):
+        risk.load().open(replace(SETTINGS, **changed))
+
+
+def test_what_cannot_be_used_is_told_all_at_once() -> None:
+    with pytest.raises(BadSettings) as refused:
+        risk.load().open(replace(SETTINGS, risk_model="/nowhere", instruments="/nowhere"))
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == [
+        "ALONGSIDE_INSTRUMENTS",
+        "ALONGSIDE_RISK_MODEL",
+    ]
+
+
 # -- over HTTP
 
 
@@ -159,6 +185,7 @@ def test_weeks_of_use_raise_one_alert_that_says_why_and_not_another_the_next_day
     assert answer.json["band"] == "high", "eight weeks of use are behind, though today is calm"
     assert set(answer.json["reasons"]) <= set(WORDS.values())
     assert len(world.events(AlertRaised)) == raised, "a coach looked at it within these seven days"
+    assert answer.json["cards"][-1]["title"] == "Nobody is on duty right now", "nobody is asked, and that much is known"
 
 
 def test_a_moderate_aim_makes_use_within_it_no_lapse(world: World, maya: Caller) -> None:

@@ -80,6 +80,19 @@ def test_files_of_another_system_are_read_too(tmp_path: Path) -> None:
     assert (record.kept, record.missed) == ([5], [6])
 
 
+def test_lines_with_nothing_on_them_are_passed_over(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, contacts="\na,3,attended\n\na,4,missed\n\n")
+    record = read(folder).people["a"].record
+    assert (record.kept, record.missed) == ([3], [4])
+
+
+def test_a_column_that_is_there_twice_is_named_and_none_of_the_two_is_guessed(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path)
+    (folder / "contacts.csv").write_text("who,day,day,kind\na,1,2,attended\n")
+    with pytest.raises(BadFiles, match=r"contacts\.csv, line 1: the column day is there twice"):
+        read(folder)
+
+
 @pytest.mark.parametrize(
     ("file", "lines", "words"),
     [

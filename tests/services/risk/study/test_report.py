@@ -211,7 +211,7 @@ def test_the_figures_of_the_page_are_those_of_the_report(seen: Report, written: 
 
 def test_a_report_on_unknown_people_says_so(unseen: Report) -> None:
     words = page(unseen)
-    assert "The model has never seen these people" in words
+    assert "not the files that the model was fitted on" in words
     assert "These figures need two trials or more" in words
     assert "Why these inputs" not in words
 
@@ -231,3 +231,14 @@ def test_every_plot_is_a_picture_and_the_same_each_time(seen: Report, unseen: Re
         assert picture.startswith(b"\x89PNG")
         assert picture == (tmp_path / "two" / name).read_bytes()
         assert (tmp_path / "unseen" / name).stat().st_size > 5000
+
+
+def test_where_the_hard_figure_has_too_few_for_an_interval_its_plot_is_drawn_all_the_same(
+    unseen: Report, tmp_path: Path
+) -> None:
+    few = {
+        horizon: {**figures, "auc": [None] * 3, "rival_auc": [None] * 3}
+        for horizon, figures in unseen["after_28_days"].items()
+    }
+    plots.draw({**unseen, "after_28_days": few}, tmp_path)
+    assert (tmp_path / "after-28-days.png").stat().st_size > 5000
