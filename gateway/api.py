@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from gateway.chat import Refused
-from gateway.help import PATIENCE_SECONDS, asks_for_help, said_alone
+from gateway.help import PATIENCE_SECONDS, asks_for_help, cards_alone, said_alone
 from infra import telemetry
 from infra.access import IDENTITY_SECONDS, Identity, NotYours, Tokens
 from infra.settings import Settings
@@ -27,11 +27,8 @@ from infra.web import (
     Problem,
     needs,
     problem_response,
-    spoken,
-    who,
 )
 from schemas.catalogue import SERVICES, owner_of
-from schemas.crisis import LANGUAGES, crisis_cards
 
 log_line = telemetry.logger("gateway")
 
@@ -119,6 +116,14 @@ class Door:
         if answer.status != 200:
             raise Refused(answer.status, "Not done")
 
+    def not_signed_in(self) -> Problem:
+        """401 with why; beside it what helps, where it was help that was asked for."""
+        why = g.get("identity_problem", "unauthenticated")
+        problem = Problem(401, "Unauthorized", why, headers={"WWW-Authenticate": "Bearer"})
+        if asks_for_help():
+            problem.extra["cards"] = cards_alone(self._settings.region)
+        return problem
+
     def _away(self, owner: str) -> Problem:
         problem = Problem(
             503,
@@ -128,8 +133,7 @@ class Door:
         )
         if owner == "risk":
             # Whoever asks for help must not be answered with an error alone.
-            cards = crisis_cards(self._settings.region, spoken(LANGUAGES))
-            problem.extra["cards"] = [card.dump() for card in cards]
+            problem.extra["cards"] = cards_alone(self._settings.region)
         return problem
 
 
@@ -159,9 +163,9 @@ def forwarding(app: Flask, door: Door) -> None:
                 raise MethodNotAllowed(valid_methods=allowed)
             raise NotYours(path)
         answer = door.forward(owner)
-        if answer.status_code == 401 and "WWW-Authenticate" in answer.headers and g.get("identity_problem"):
+        if answer.status_code == 401 and "WWW-Authenticate" in answer.headers:
             # The owner only saw that nobody is signed in; the phone has to know that its token ended.
-            who()
+            raise door.not_signed_in()
         return answer
 
 

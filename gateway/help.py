@@ -23,8 +23,16 @@ def asks_for_help() -> bool:
 
 def said_alone(region: str) -> Raw:
     """The answer to it. ``region`` is used where the request names none that there is."""
-    asked = request.args.get("region", region)
-    asked = asked if asked in LINES else region
     if request.path == "/v1/crisis-lines":
-        return CrisisLines(items=list(LINES[asked])).dump()
-    return static_help(asked, spoken(LANGUAGES)).dump()
+        return CrisisLines(items=list(LINES[_region(region)])).dump()
+    return static_help(_region(region), spoken(LANGUAGES)).dump()
+
+
+def cards_alone(region: str) -> list[Raw]:
+    """The cards that stand beside a refusal of anything of risk's, so that it is never an error alone."""
+    return static_help(_region(region), spoken(LANGUAGES)).dump()["cards"]
+
+
+def _region(region: str) -> str:
+    asked = request.args.get("region", region)
+    return asked if asked in LINES else region

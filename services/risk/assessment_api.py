@@ -11,6 +11,7 @@ from infra.access import NotYours, key_for
 from infra.store import Conflict, Raw
 from infra.web import Problem, fingerprint, needs, page, permit, refuse, same_or_conflict, who
 from schemas import assessments as say
+from schemas.risk import Card
 from services.risk import rules, service
 from services.risk.asking import ladder_now
 from services.risk.assessment_model import Assessment, Past
@@ -59,7 +60,7 @@ def take_assessment(body: say.NewAssessment) -> Any:
         return _repeat(before, made)
     permit(service.grants, client_id, "assessment")
     asked = _chosen(body)
-    found = _assessed(asked, body)
+    found = _assessed(asked, body, client_id)
     fresh = Assessment.of(body, client_id, who().person_id, asked, found)
     if found.reasons:
         # Before it is kept: a process that dies in between leaves a human who was asked, and the phone sends it again.
@@ -134,13 +135,18 @@ def _chosen(body: say.NewAssessment) -> say.Instrument:
     return chosen
 
 
-def _assessed(asked: say.Instrument, body: say.NewAssessment) -> Finding:
+def _assessed(asked: say.Instrument, body: say.NewAssessment, client_id: str) -> Finding:
+    """What the answers say. Those of a crisis ask a human also where others beside them are wrong."""
     try:
         return assess(asked, body.answers)
     except WrongAnswers as error:
-        raise Problem(
+        wrong = Problem(
             422, "Unprocessable Content", "Some answers do not fit their questions.", {"answers": error.problems}
-        ) from error
+        )
+        if error.reasons:
+            _ask_a_human(client_id, body.id, error.reasons)
+            wrong.extra["cards"] = [card.dump() for card in _cards(client_id)]
+        raise wrong from error
 
 
 def _ask_a_human(client_id: str, assessment_id: str, reasons: list[str]) -> None:
@@ -186,8 +192,13 @@ def _repeat(before: Assessment, made: str) -> Any:
 
 
 def _answer(kept: Assessment) -> dict[str, Any]:
-    course = Course.load(kept.client_id) if kept.reasons else None
-    return {**_record(kept), "cards": cards_for(course, "urgent", False) if course else []}
+    return {**_record(kept), "cards": _cards(kept.client_id) if kept.reasons else []}
+
+
+def _cards(client_id: str) -> list[Card]:
+    """What helps in a crisis, for the client whom a human was asked for."""
+    course = Course.load(client_id)
+    return cards_for(course, "urgent", False) if course else []
 
 
 def _record(kept: Assessment) -> dict[str, Any]:

@@ -14,11 +14,17 @@ _NOT_ASKED = "It is not asked after the answers before it."
 
 
 class WrongAnswers(Exception):
-    """Answers that do not fit the instrument. ``problems`` has sentences for each question, by its id."""
+    """Answers that do not fit the instrument.
 
-    def __init__(self, problems: Mapping[str, list[str]]) -> None:
+    Attributes:
+        problems: sentences for each question, by its id.
+        reasons: why a human is asked at once all the same; none where the answers that do fit are no crisis.
+    """
+
+    def __init__(self, problems: Mapping[str, list[str]], reasons: list[str]) -> None:
         super().__init__(", ".join(problems))
         self.problems = dict(problems)
+        self.reasons = reasons
 
 
 class Finding(NamedTuple):
@@ -50,21 +56,21 @@ def assess(instrument: Instrument, answers: Mapping[str, Any]) -> Finding:
     Raises:
         WrongAnswers: naming each question whose answer is out of range, not asked, not there, or missing.
     """
-    numbers, words = _read(instrument, answers)
+    numbers, words, problems = _read(instrument, answers)
     asked, closed = _branches(instrument, numbers)
-    if unasked := {item.id: [_NOT_ASKED] for item in instrument.items if item.id in closed & set(answers)}:
-        raise WrongAnswers(unasked)
     fired = [crisis for crisis in instrument.crisis if holds(crisis.when, numbers)]
-    missing = _missing(instrument, asked - set(answers))
-    if missing and not fired:
-        raise WrongAnswers({id: [_MISSING] for id in missing})
+    reasons = [crisis.reason for crisis in fired]
+    unasked = {item.id: [_NOT_ASKED] for item in instrument.items if item.id in closed & set(answers)}
+    missing = [] if fired else _missing(instrument, asked - set(answers))
+    if problems := problems or unasked or {id: [_MISSING] for id in missing}:
+        raise WrongAnswers(problems, reasons)
     shown = not instrument.scores_withheld
     return Finding(
         numbers=numbers,
         words=words,
         scales=[_score(instrument, scale, numbers, closed) for scale in instrument.scales if shown],
         triage=next((step.level for step in instrument.triage if shown and holds(step.when, numbers)), None),
-        reasons=[crisis.reason for crisis in fired],
+        reasons=reasons,
         fuller_screen=next((crisis.fuller_screen for crisis in fired if crisis.fuller_screen), None),
     )
 
@@ -103,7 +109,10 @@ def due_since(schedule: Schedule, joined: date, latest: date | None, today: date
     return reached[-1] if reached and (latest is None or latest < reached[-1]) else None
 
 
-def _read(instrument: Instrument, answers: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:
+def _read(
+    instrument: Instrument, answers: Mapping[str, Any]
+) -> tuple[dict[str, int], dict[str, str], dict[str, list[str]]]:
+    """The answers that are numbers, those that are words, and what is wrong with the others."""
     items = {item.id: item for item in instrument.items}
     numbers: dict[str, int] = {}
     words: dict[str, str] = {}
@@ -116,9 +125,7 @@ def _read(instrument: Instrument, answers: Mapping[str, Any]) -> tuple[dict[str,
             words[id] = answer
         else:
             numbers[id] = int(answer)
-    if problems:
-        raise WrongAnswers(problems)
-    return numbers, words
+    return numbers, words, problems
 
 
 def _wrong(item: Item, answer: Any) -> str | None:

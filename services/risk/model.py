@@ -173,11 +173,12 @@ class Course(Aggregate):
         """The episode is over.
 
         Raises:
-            WrongState: it was closed with another outcome, or nobody was reached on an urgent one.
+            WrongState: it was closed otherwise, or nobody was reached on an urgent one.
         """
         alert = self.alert(alert_id)
         if alert.state == "closed":
-            if alert.outcome != closing.outcome:
+            before = (alert.outcome, alert.contact, list(alert.support))
+            if before != (closing.outcome, closing.contact, list(closing.support)):
                 raise WrongState("It is closed already.")
             return
         if alert.band == "urgent" and closing.outcome == "no_answer":
@@ -309,10 +310,11 @@ class Course(Aggregate):
             return
         alert.causes = [*alert.causes, cause_id]
         alert.reasons = _union(verdict.reasons, alert.reasons)
-        if not worse(verdict.band, alert.band) and not verdict.pressing:
+        unseen = verdict.band == "urgent" and alert.acknowledged_by is not None
+        if not (worse(verdict.band, alert.band) or verdict.pressing or unseen):
             alert.note("joined", clock.moment)
             return
-        # Whoever acknowledged a high alert has not seen that it became urgent: the clock starts again.
+        # Whoever acknowledged has not seen that it became urgent, or is so anew: the clock starts again.
         alert.band = verdict.band
         alert.reopen(clock.moment if alert.rung == "nobody" else clock.due(alert.band))
         alert.note("worsened", clock.moment, to=alert.told)

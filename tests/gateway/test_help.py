@@ -16,7 +16,7 @@ from gateway import help as help_alone
 from gateway.api import Door, forwarding
 from infra.runner import reserve_port
 from infra.web import make_app
-from schemas.crisis import LINES, crisis_cards, static_help
+from schemas.crisis import LINES, static_help
 from tests.world import settings_for
 
 HELP = ("/v1/help", "/v1/crisis-lines")
@@ -43,13 +43,16 @@ def takes_and_never_answers() -> Iterator[str]:
 
 
 @contextmanager
-def answers_with(status: int, heard: list[dict[str, str]] | None = None) -> Iterator[str]:
+def answers_with(
+    status: int, heard: list[dict[str, str]] | None = None, sent: dict[str, str] | None = None
+) -> Iterator[str]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if heard is not None:
                 heard.append(dict(self.headers))
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            for name, value in {"Content-Type": "application/json", **(sent or {})}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(b'{"risk": "itself"}')
 
@@ -110,8 +113,9 @@ def test_everything_else_of_risks_is_said_to_be_away_with_the_lines_beside_it() 
     for answer in answers:
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
-        assert [card["call"] for card in answer.json["cards"]] == ["999", "111", "116 123"]
-    assert answers[-1].json["cards"] == [card.dump() for card in crisis_cards("GB", "es")]
+        assert [card["call"] for card in answer.json["cards"][:3]] == ["999", "111", "116 123"]
+        assert "overdose" in {card["kind"] for card in answer.json["cards"]}
+    assert answers[-1].json["cards"] == static_help("GB", "es").dump()["cards"]
 
 
 def test_where_risk_answers_that_its_store_is_away_the_lines_are_beside_it_too() -> None:
@@ -119,7 +123,18 @@ def test_where_risk_answers_that_its_store_is_away_the_lines_are_beside_it_too()
         answer = gateway(risk).get("/v1/check-ins", headers={"Accept-Language": "es"})
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
-    assert answer.json["cards"] == [card.dump() for card in crisis_cards("GB", "es")]
+    assert answer.json["cards"] == static_help("GB", "es").dump()["cards"]
+
+
+def test_whoever_asks_for_help_and_is_not_signed_in_is_answered_401_with_the_lines_beside_it() -> None:
+    with answers_with(401, sent={"WWW-Authenticate": "Bearer"}) as risk:
+        door = gateway(risk)
+        helped, other = door.get("/v1/help?region=US"), door.get("/v1/safety-plan")
+    for answer in (helped, other):
+        assert (answer.status_code, answer.json["detail"]) == (401, "unauthenticated")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert helped.json["cards"] == static_help("US").dump()["cards"]
+    assert "cards" not in other.json
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 422])

@@ -38,6 +38,8 @@ _REMEDIES = {
     "tryclic-antidepressant",
 }
 NOT_COUNTED = frozenset(_TREATMENT | _REMEDIES)
+# How statisticians' tools write what is not known.
+_NOT_KNOWN = "NA"
 # No two days that a calendar has lie further apart.
 _CALENDAR = date.max.toordinal()
 
@@ -198,12 +200,14 @@ class _Row:
 
     def text(self, column: str, empty: bool = False) -> str:
         value = self._cells[column]
+        if empty and value == _NOT_KNOWN:
+            return ""
         if not value and not empty:
             raise self.wrong(column, "must not be empty")
         return value
 
     def one_of(self, column: str, values: tuple[str, ...]) -> str:
-        value = self._cells[column]
+        value = self.text(column, empty=True)
         if value not in values:
             raise self.wrong(column, f"must be one of {', '.join(one or 'nothing' for one in values)}")
         return value

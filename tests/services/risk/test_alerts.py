@@ -10,7 +10,7 @@ import pytest
 from schemas.base import now
 from schemas.fields import written
 from schemas.people import GrantGiven
-from schemas.risk import AlertClosed, AlertEscalated, AlertHandedOver, OnCallNamed
+from schemas.risk import AlertClosed, AlertEscalated, AlertHandedOver, AlertWorsened, OnCallNamed
 from services.risk.check_in_model import Archive
 from services.risk.model import MOVED_FROM, Course
 from tests.services.risk.mothers import a_check_in, a_desperate_day, a_rough_day
@@ -157,6 +157,22 @@ def test_only_those_who_answer_alerts_are_on_call(ines: Caller, people: list[str
 
 
 # -- what is written down
+
+
+def test_a_desperate_day_after_somebody_acknowledged_asks_again_and_a_rough_one_does_not(
+    cast: World, maya: Caller, sam: Caller
+) -> None:
+    maya.post("/check-ins", a_desperate_day())
+    (alert,) = sam.get("/alerts?state=open").json["items"]
+    sam.post(f"/alerts/{alert['id']}/acknowledge")
+    for day, state in ((a_rough_day, "acknowledged"), (a_desperate_day, "open"), (a_desperate_day, "open")):
+        maya.post("/check-ins", day())
+        assert sam.get(f"/alerts/{alert['id']}").json["state"] == state
+    assert [step[0] for step in steps(sam, alert["id"])] == ["raised", "acknowledged", "joined", "worsened", "joined"]
+    cast.settle()
+    (told,) = cast.events(AlertWorsened)
+    assert told.tell == ["sam"]
+    assert told.due_at is not None
 
 
 def test_every_step_is_in_the_trail(cast: World, maya: Caller, sam: Caller) -> None:

@@ -318,6 +318,17 @@ def test_whoever_says_that_is_not_sent_back_to_fill_in_the_rest(maya: Caller) ->
     assert [alert.band for alert in alerts()] == ["urgent"]
 
 
+def test_a_crisis_beside_an_answer_that_is_wrong_asks_a_human_once_and_names_what_is_wrong(maya: Caller) -> None:
+    form = a_phq_9(*DARK)
+    wrong = maya.post("/assessments", {**form, "answers": {**form["answers"], "1": 9}})
+    assert wrong.status_code == 422
+    assert set(wrong.json["errors"]["answers"]) == {"1"}
+    assert "crisis" in {card["kind"] for card in wrong.json["cards"]}
+    assert [alert.causes for alert in alerts()] == [[form["id"]]]
+    assert taken(maya, form)["crisis"] is True
+    assert [alert.causes for alert in alerts()] == [[form["id"]]], "what is sent again mended asks nobody twice"
+
+
 def test_a_crisis_joins_the_alert_that_is_open_and_makes_it_worse(cast: World, maya: Caller) -> None:
     maya.post("/check-ins", a_rough_day())
     form = a_phq_9(*DARK)

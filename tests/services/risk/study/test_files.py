@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.risk.score import ANSWERS, Record
-from services.risk.study.files import COLUMNS, Answers, BadFiles, read, read_all, write
+from services.risk.study.files import COLUMNS, Answers, BadFiles, Person, read, read_all, write
 from tests.services.risk.test_score import records
 
 ids = st.text(st.characters(codec="utf-8", exclude_characters="\x00", exclude_categories=["Cs", "Cc"]), min_size=1)
@@ -80,6 +80,13 @@ def test_files_of_another_system_are_read_too(tmp_path: Path) -> None:
     assert (record.kept, record.missed) == ([5], [6])
 
 
+def test_what_statisticians_write_for_not_known_is_read_as_not_known(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, people="a,NA,NA,NA,NA\n", medication="a,1,NA\n")
+    found = read(folder).people["a"]
+    assert found == Person(found.record)
+    assert found.record.medication == [1]
+
+
 def test_lines_with_nothing_on_them_are_passed_over(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, contacts="\na,3,attended\n\na,4,missed\n\n")
     record = read(folder).people["a"].record
@@ -98,6 +105,7 @@ def test_a_column_that_is_there_twice_is_named_and_none_of_the_two_is_guessed(tm
     [
         ("people", "a,old,Yes,White,No\n", "people.csv, line 2, column age: 'old' must be a number from 0 to 130"),
         ("people", "a,-1,Yes,White,No\n", "people.csv, line 2, column age: '-1' must be a number from 0 to 130"),
+        ("withdrawal", "a,1,NA\n", "withdrawal.csv, line 2, column level: 'NA' must be a whole number"),
         ("people", "a,1,M,White,No\n", "people.csv, line 2, column is_male: 'M' must be one of Yes, No, nothing"),
         ("people", "a,1,,,x\n", "people.csv, line 2, column is_hispanic: 'x' must be one of"),
         ("people", "a,,,,\na,,,,\n", "people.csv, line 3, column who: 'a' is here twice"),
