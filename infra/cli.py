@@ -26,6 +26,10 @@ MODEL = click.option(
 )
 
 
+# Whoever types a command can wait for a store that is busy; a phone cannot.
+PATIENCE_SECONDS = 20
+
+
 def main() -> None:
     """The entry point."""
     commands()
@@ -346,7 +350,7 @@ def _risk_desk(data: Path, room: str) -> Iterator[Any]:
 
     from infra.store import STORE_DOWN
 
-    risk = importlib.import_module("services.risk").service.open(_settings(data))
+    risk = importlib.import_module("services.risk").service.open(_settings(data), PATIENCE_SECONDS)
     try:
         yield importlib.import_module(f"services.risk.{room}")
     except STORE_DOWN as error:
@@ -368,7 +372,7 @@ def _letters(data: Path) -> list[tuple[str, dict[str, Any]]]:
 def _letters_of(data: Path, service: str) -> Any:
     from infra.store import connect
 
-    return connect(service, _settings(data)).collection("dead")
+    return connect(service, _settings(data), PATIENCE_SECONDS).collection("dead")
 
 
 def _fail(why: str) -> NoReturn:

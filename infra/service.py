@@ -113,7 +113,7 @@ class Service:
             importlib.import_module(f"{self.home}.{room}")
         return self
 
-    def open(self, settings: Settings) -> Service:
+    def open(self, settings: Settings, patience_seconds: float = 3) -> Service:
         """Name its databases. Nothing is asked of them yet, so a store that is away is no error here.
 
         Raises:
@@ -128,7 +128,7 @@ class Service:
         if problems:
             raise BadSettings(problems)
         self.settings = settings
-        self.store = connect(self.name, settings)
+        self.store = connect(self.name, settings, patience_seconds)
         self.grants = Grants(self.store)
         self.people = People(self.store)
         self.vault = Vault(self.store, settings.vault_key)

@@ -106,12 +106,15 @@ class Store:
 _stores: dict[str, Store] = {}
 
 
-def connect(name: str, settings: Settings) -> Store:
-    """Open the databases of a part. Nothing is sent until the first use, so a store that is away is no error here."""
+def connect(name: str, settings: Settings, patience_seconds: float = 3) -> Store:
+    """Open the databases of a part. Nothing is sent until the first use, so a store that is away is no error here.
+
+    ``patience_seconds`` is how long a store that does not answer is waited for.
+    """
     options = {
         "tz_aware": True,
         "uuidRepresentation": "standard",
-        "serverSelectionTimeoutMS": 3000,
+        "serverSelectionTimeoutMS": int(1000 * patience_seconds),
         "connectTimeoutMS": 2000,
         "socketTimeoutMS": 10000,
         "w": "majority",

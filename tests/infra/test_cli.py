@@ -157,6 +157,7 @@ def test_dead_letters_are_listed_and_replay_is_asked_for(
 def test_a_store_that_is_away_is_said_in_words(
     run: Any, world: World, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("infra.cli.PATIENCE_SECONDS", 1)
     surroundings(monkeypatch, world, STORE_URL=NOWHERE)
     answer = run(*command)
     assert answer.exit_code == 2

@@ -153,6 +153,7 @@ def test_what_nobody_can_read_any_more_waits_no_more(run: Any, world: World) -> 
 def test_a_store_that_is_away_is_said_in_words(
     run: Any, world: World, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("infra.cli.PATIENCE_SECONDS", 1)
     surroundings(monkeypatch, world, STORE_URL=NOWHERE, PEERS="risk=http://127.0.0.1:9")
     answer = run("check-ins", "aside", *command)
     assert answer.exit_code == 2
