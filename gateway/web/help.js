@@ -9,6 +9,9 @@ import { button, find, make, why } from "./page.js";
 // Only where the person asked for it; whoever opens this phone can read it then, signed in or not.
 const KEPT = "plan";
 const OF_THE_MOMENT = ["coach", "peers"];
+// What was answered last, for when the page is opened anew without a network. It stays in this tab, goes with it, and
+// with the sign-out.
+const LAST = "help";
 
 let signedIn = null;
 let last = null;
@@ -22,12 +25,15 @@ export function beginHelp(socket, talkTo) {
     return talkTo(...who);
   } };
   if (me().role === "client") signedIn.asking = asking(socket, signedIn.talkTo);
+  last = JSON.parse(sessionStorage.getItem(LAST) ?? "null");
+  plan = last && planIn(last);
   draw();
   refreshHelp();
 }
 
 export function endHelp() {
   signedIn = last = plan = reached = null;
+  sessionStorage.removeItem(LAST);
   draw();
 }
 
@@ -47,7 +53,7 @@ export async function refreshHelp() {
     if (whose !== me()?.id) return;
     last = found;
     reached = true;
-    if (found.plan !== "unreachable") remember(found.cards.filter((card) => card.kind === "plan"));
+    if (found.plan !== "unreachable") remember(found);
   } catch (error) {
     why(error);
     reached = false;
@@ -56,10 +62,13 @@ export async function refreshHelp() {
 }
 
 function remember(found) {
-  plan = found;
+  sessionStorage.setItem(LAST, JSON.stringify(found));
+  plan = planIn(found);
   const kept = keptPlan();
-  if (kept && kept.of === me().id) localStorage.setItem(KEPT, JSON.stringify({ of: me().id, cards: found }));
+  if (kept && kept.of === me().id) localStorage.setItem(KEPT, JSON.stringify({ of: me().id, cards: plan }));
 }
+
+const planIn = (found) => found.cards.filter((card) => card.kind === "plan");
 
 const keptPlan = () => JSON.parse(localStorage.getItem(KEPT) ?? "null");
 
