@@ -40,8 +40,9 @@ def page_routes(app: Flask, folder: Path = WEB) -> None:
     def worker() -> Response:
         response = Response(worker_of(folder), content_type="text/javascript; charset=utf-8")
         response.add_etag()
+        response.make_conditional(request)
         response.headers.update(HEADERS)
-        return response.make_conditional(request)
+        return response
 
     @app.get("/app/", defaults={"name": "index.html"})
     @app.get("/app/<path:name>")

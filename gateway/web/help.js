@@ -46,18 +46,17 @@ export async function keepPlan(keep) {
 }
 
 export async function refreshHelp() {
-  const whose = me()?.id;
-  if (!signedIn) return;
-  try {
-    const found = await get("/help");
-    if (whose !== me()?.id) return;
-    last = found;
-    reached = true;
-    if (found.plan !== "unreachable") remember(found);
-  } catch (error) {
+  const whose = signedIn;
+  if (!whose) return;
+  const found = await get("/help").catch((error) => {
     why(error);
-    reached = false;
-  }
+    return null;
+  });
+  // Of somebody who has left meanwhile nothing is kept here.
+  if (whose !== signedIn) return;
+  reached = found !== null;
+  last = found ?? last;
+  if (reached && found.plan !== "unreachable") remember(found);
   draw();
 }
 
