@@ -9,8 +9,8 @@ import { button, find, make, why } from "./page.js";
 // Only where the person asked for it; whoever opens this phone can read it then, signed in or not.
 const KEPT = "plan";
 const OF_THE_MOMENT = ["coach", "peers"];
-// What was answered last, for when the page is opened anew without a network. It stays in this tab, goes with it, and
-// with the sign-out.
+// What was answered last and names nobody who is there, for when the page is opened anew without a network. It stays in
+// this tab, goes with it, and with the sign-out.
 const LAST = "help";
 
 let signedIn = null;
@@ -61,12 +61,13 @@ export async function refreshHelp() {
 }
 
 function remember(found) {
-  sessionStorage.setItem(LAST, JSON.stringify(found));
+  sessionStorage.setItem(LAST, JSON.stringify({ plan: found.plan, cards: lasting(found) }));
   plan = planIn(found);
   const kept = keptPlan();
   if (kept && kept.of === me().id) localStorage.setItem(KEPT, JSON.stringify({ of: me().id, cards: plan }));
 }
 
+const lasting = (found) => found.cards.filter((card) => !OF_THE_MOMENT.includes(card.kind));
 const planIn = (found) => found.cards.filter((card) => card.kind === "plan");
 
 const keptPlan = () => JSON.parse(localStorage.getItem(KEPT) ?? "null");
@@ -78,7 +79,7 @@ function knownPlan() {
 }
 
 function draw() {
-  const found = (last?.cards ?? []).filter((card) => reached || !OF_THE_MOMENT.includes(card.kind));
+  const found = reached ? last.cards : last ? lasting(last) : [];
   const shown = found.some((card) => card.kind === "plan") ? found : [...knownPlan(), ...found];
   find("own-help").replaceChildren(
     ...(signedIn ? [make("p", { class: "notice", role: "status" }, notice())] : []),
