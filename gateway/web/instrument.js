@@ -11,7 +11,7 @@ const ALONE = {
 };
 const TOGETHER = (name) => ({
   crisis: `Please stay with ${name}`, now: "These answers ask for a person now, and an alert was raised. Below is what helps"
-    + ` ${name} right away; look at it together.`,
+    + ` ${name} right away; look at it together. ${name}'s own plan is also under “Help now” on ${name}'s own page.`,
   fuller: `A few more questions help to see what ${name} needs: `, sent: "The answers are sent.", send: "Send the answers",
 });
 const YES_OR_NO = [{ value: 1, label: "Yes" }, { value: 0, label: "No" }];

@@ -129,7 +129,10 @@ function naming(known, name) {
     make("p", { class: "small" }, "They see your plan as it is, and every change of it; nothing else of yours."),
     known.length > 0 && formOf([field("Somebody you have written with", whom)], words, () => name(whom.value, names[whom.value])),
     formOf([field("Or somebody by their code", code, "They find it on their own page, under “Plans shared with me”, and give it to you.")],
-      words, () => name(code.value.trim(), `Whoever has the ${codeEnd(code.value.trim())},`), { places: { people: "the code" } }),
+      words, () => {
+        const id = code.value.trim();
+        return id === me().id ? "That is your own code." : name(id, `Whoever has the ${codeEnd(id)}`);
+      }, { places: { people: "the code" } }),
   ];
 }
 
