@@ -78,6 +78,8 @@ function knownPlan() {
   return plan ?? (kept && (!me() || kept.of === me().id) ? kept.cards : []);
 }
 
+export const knowsPlan = () => knownPlan().length > 0;
+
 function draw() {
   const found = reached ? last.cards : last ? lasting(last) : [];
   const shown = found.some((card) => card.kind === "plan") ? found : [...knownPlan(), ...found];

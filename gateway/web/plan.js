@@ -1,7 +1,7 @@
 // The client's safety plan: read, written, shared, and kept on this phone where the client asks for it.
 
-import { all, get, me, nameOf, put, Refused, tagOf } from "./api.js";
-import { isKept, keepPlan, refreshHelp } from "./help.js";
+import { all, Away, get, me, nameOf, put, Refused, tagOf } from "./api.js";
+import { isKept, keepPlan, knowsPlan, refreshHelp } from "./help.js";
 import { announce, button, clock, field, fill, folded, formOf, make, select, tick, why } from "./page.js";
 import { codeEnd } from "./shared.js";
 import { isBare, planOf, planWriter, PLACES } from "./steps.js";
@@ -15,6 +15,7 @@ export function plan() {
       return await get("/safety-plan");
     } catch (error) {
       if (error instanceof Refused && error.status === 404) return null;
+      if (error instanceof Away && knowsPlan()) error.message += " Your plan, as it was last read here, is under “Help now”.";
       throw error;
     }
   }

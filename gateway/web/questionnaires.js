@@ -58,7 +58,8 @@ export const past = (words, clientId = null) => folded(words,
     const query = `version=${taken.version}${taken.variant ? `&variant=${taken.variant}` : ""}`;
     return make("li", { class: "entry" },
       make("h3", {}, known?.title ?? taken.instrument, " ", make("span", { class: "small" }, clock(taken.at))),
-      taken.taken_by !== taken.client_id && togetherWith(taken.taken_by), taken.crisis && bullets(taken.reasons), known && readings(known, taken),
+      taken.taken_by !== taken.client_id && togetherWith(taken.taken_by), taken.crisis && bullets(taken.reasons),
+      known && readings(known, taken),
       folded("Answers", () => get(`/instruments/${taken.instrument}?${query}`), (asked) => answersTo(asked, taken.answers)));
   }) : make("li", { class: "small" }, "Nothing yet.")));
 

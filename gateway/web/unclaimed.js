@@ -5,7 +5,8 @@ import { announce, button, clock, make, newId } from "./page.js";
 import { Queue } from "./outbox.js";
 import { questions } from "./questions.js";
 
-const unclaimed = () => new Queue("check-ins", "id", "nobody");
+// No id begins like that.
+const unclaimed = () => new Queue("check-ins", "id", "-nobody");
 
 // For the page on which nobody is signed in.
 export function sayAnyway() {

@@ -20,9 +20,9 @@ self.addEventListener("activate", (event) => event.waitUntil(forgetOthers()));
 self.addEventListener("message", ({ data }) => data === TAKE_OVER && self.skipWaiting());
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  const { origin, pathname } = new URL(request.url);
+  const { origin, pathname, search } = new URL(request.url);
   if (request.method !== "GET" || origin !== location.origin) return;
-  if (pathname === LINES) event.respondWith(lines(request));
+  if (pathname === LINES && !search) event.respondWith(lines(request));
   if (!pathname.startsWith(HOME)) return;
   const name = pathname.slice(HOME.length) || PAGE;
   if (Object.hasOwn(SHELL.files, name)) {
@@ -32,10 +32,10 @@ self.addEventListener("fetch", (event) => {
 
 // All files or none, and each the one that this version was made of.
 async function keep() {
-  // Without them the page has lines of its own.
-  await lines(new Request(LINES, { cache: "no-store" })).catch(() => {});
   const files = Object.entries(SHELL.files).map(([name, integrity]) => new Request(name, { integrity, cache: "no-cache" }));
   await (await caches.open(KEPT + SHELL.version)).addAll(files);
+  // Without them the page has lines of its own.
+  await lines(new Request(LINES, { cache: "no-store" })).catch(() => {});
 }
 
 async function forgetOthers() {

@@ -106,6 +106,9 @@ def test_a_phone_without_a_network_has_the_persons_help_and_keeps_the_check_in_u
     robin.get_by_text("Your check-in is kept here").wait_for()
     robin.reload()
     robin.get_by_text("A check-in is kept here").wait_for()
+    for tab, words in (("Plan", "is under “Help now”"), ("Talk", "as soon as we reach Alongside"), ("Today", "kept here")):
+        robin.get_by_role("navigation").get_by_role("button", name=tab).click()
+        robin.get_by_text(words).wait_for()
     assert notes_of(app, client) == []
     is_fit(robin)
 
@@ -153,7 +156,7 @@ def test_a_check_in_made_where_nobody_could_sign_in_is_sent_by_whoever_says_that
     is_fit(page)
     page.get_by_role("button", name="Check in again").click()
     check_in(page, "a slip of the finger", "Keep my check-in")
-    made = page.evaluate("JSON.parse(localStorage.getItem('check-ins.nobody'))")
+    made = page.evaluate("JSON.parse(localStorage.getItem('check-ins.-nobody'))")
     page.context.set_offline(False)
 
     sign_in(page, other)
