@@ -106,7 +106,8 @@ def test_a_phone_without_a_network_has_the_persons_help_and_keeps_the_check_in_u
     robin.get_by_text("Your check-in is kept here").wait_for()
     robin.reload()
     robin.get_by_text("A check-in is kept here").wait_for()
-    for tab, words in (("Plan", "is under “Help now”"), ("Talk", "as soon as we reach Alongside"), ("Today", "kept here")):
+    shown = {"Plan": "is under “Help now”", "Talk": "as soon as we reach Alongside", "Today": "kept here"}
+    for tab, words in shown.items():
         robin.get_by_role("navigation").get_by_role("button", name=tab).click()
         robin.get_by_text(words).wait_for()
     assert notes_of(app, client) == []
