@@ -7,11 +7,10 @@ monkey.patch_all()
 import os
 import signal
 import socket
-from pathlib import Path
 from typing import Any
 
 import gevent
-from flask import Flask, Response, redirect, request, send_from_directory
+from flask import Flask, request
 from flask_socketio import SocketIO
 from gevent.pywsgi import WSGIHandler, WSGIServer
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -22,6 +21,7 @@ from gateway.chat_api import chat_routes
 from gateway.chat_store import ChatStore
 from gateway.device_api import device_routes
 from gateway.live import Live
+from gateway.pages import page_routes
 from gateway.wire import SOCKET, Json, Outbox, WebSocket
 from infra import telemetry
 from infra.access import Identity, NotSignedIn, Tokens
@@ -29,24 +29,10 @@ from infra.log import Log, open_log
 from infra.loops import dependencies
 from infra.settings import Settings, read_settings
 from infra.store import STORE_DOWN
-from infra.web import api_of, make_app, needs, openapi
+from infra.web import api_of, make_app, openapi
 from infra.worker import backoff
 
 log_line = telemetry.logger("gateway")
-
-WEB = Path(__file__).parent / "web"
-PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-        " manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    # Asked for again each time, and answered with 304 where nothing changed.
-    "Cache-Control": "no-cache",
-}
-
 
 # The longest text of letters that JSON writes as twelve each, and what stands around it.
 PACKET_LIMIT = 100 * 1024
@@ -121,25 +107,10 @@ def gateway_app(settings: Settings, log: Log, among: int = 1) -> tuple[Flask, Li
     api.documents(app, door, lambda: openapi(app), asyncapi)
     api.forwarding(app, door)
     api.limits(app, settings, among)
-    _pages(app)
+    page_routes(app)
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, settings.proxies, settings.proxies, settings.proxies)  # type: ignore[method-assign]
     return app, live
-
-
-def _pages(app: Flask) -> None:
-    @app.get("/")
-    @needs("public")
-    def home() -> Any:
-        return redirect("/app/")
-
-    @app.get("/app/", defaults={"name": "index.html"})
-    @app.get("/app/<path:name>")
-    @needs("public")
-    def page(name: str) -> Response:
-        response = send_from_directory(WEB, name)
-        response.headers.update(PAGE_HEADERS)
-        return response
 
 
 def main(listener: int | None = None, among: int = 1) -> None:

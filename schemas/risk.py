@@ -323,6 +323,12 @@ class OnCallEdit(Shape):
     people: list[Id]
 
 
+class OnCallOut(OnCallEdit):
+    """``supervisors`` are all there are, to choose from beside the coaches."""
+
+    supervisors: list[Id]
+
+
 class RiskOut(Shape):
     """What the latest check-in says. ``band`` is null before the first; the client and the coach see the same.
 

@@ -93,6 +93,18 @@ class SafetyPlanOut(NewSafetyPlan):
     sharing: Sharing | None
 
 
+class SharedPlan(Shape):
+    """A plan whose client named the caller; it is read at ``/clients/{id}/safety-plan``."""
+
+    client_id: Id
+    written_at: Moment
+
+
+class SharedPlanPage(Shape):
+    items: list[SharedPlan]
+    next: str | None
+
+
 class PlanVersion(Shape):
     version: Count
     written_at: Moment

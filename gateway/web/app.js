@@ -6,8 +6,9 @@ import { coachView } from "./coach.js";
 import { beginHelp, endHelp, refreshLines } from "./help.js";
 import { forgetDrafts } from "./drafts.js";
 import { announce, find, make, show } from "./page.js";
-import { endPush, offerPush } from "./push.js";
+import { endPush, keepPage, offerPush } from "./push.js";
 import { Socket } from "./socket.js";
+import { sayAnyway } from "./unclaimed.js";
 
 const ELSEWHERE = "https://www.wikipedia.org/";
 const DESK = ["coach", "supervisor"];
@@ -27,6 +28,7 @@ function showSignIn(words = "") {
     id: "password", name: "password", type: "password", autocomplete: "current-password", required: true,
   });
   const submit = make("button", { type: "submit", class: "main" }, "Sign in");
+  const anyway = make("div", { class: "panel sign-in", hidden: navigator.onLine }, sayAnyway());
   const form = make(
     "form", { class: "card sign-in", method: "post" },
     make("h1", {}, "Welcome"),
@@ -44,6 +46,7 @@ function showSignIn(words = "") {
       begin();
     } catch (error) {
       const wrong = error instanceof Refused && error.status === 401;
+      if (error instanceof Away) anyway.hidden = false;
       problem.textContent = wrong ? "That name and password do not go together." : error.message;
     } finally {
       submit.disabled = false;
@@ -51,7 +54,7 @@ function showSignIn(words = "") {
   });
   find("who").replaceChildren();
   find("link").textContent = "";
-  show(form);
+  show(form, anyway);
 }
 
 function begin() {
@@ -114,5 +117,6 @@ onSignedOut(() => {
   showSignIn("Please sign in again.");
 });
 refreshLines();
+keepPage();
 if (me()) begin();
 else showSignIn();

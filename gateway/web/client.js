@@ -9,6 +9,7 @@ import { asked, offer } from "./peers.js";
 import { plan } from "./plan.js";
 import { questionnaires } from "./questionnaires.js";
 import { seen } from "./seen.js";
+import { sharedWithMe } from "./shared.js";
 import { talk } from "./talk.js";
 import { today } from "./today.js";
 
@@ -23,7 +24,7 @@ export function clientView(socket) {
     Talk: talking.panel,
     Plan: plan(),
     Goals: panel(goals(socket, me().id).element, aim()),
-    More: panel(wish.element, questionnaires(), seen(), offer()),
+    More: panel(wish.element, questionnaires(), seen(), sharedWithMe(), offer()),
   };
   const tabs = Object.fromEntries(Object.keys(panels).map((name) => [
     name, make("button", { type: "button", onclick: () => choose(name) }, name),

@@ -9,6 +9,7 @@ import { load, onCall } from "./load.js";
 import { badge, button, clock, make, select } from "./page.js";
 import { asked, offer } from "./peers.js";
 import { record } from "./record.js";
+import { sharedWithMe } from "./shared.js";
 import { thread } from "./thread.js";
 import { waiting } from "./waiting.js";
 
@@ -26,7 +27,7 @@ export function coachView(socket, role) {
   function openOne(clientId, name, conversationId) {
     for (const part of chosen) part.close();
     const heading = make("h1", { tabindex: "-1" }, name);
-    const seen = record(socket, clientId);
+    const seen = record(socket, clientId, name);
     const talk = thread(chat, conversationId, name);
     chosen = [seen, talk, ...(role === "coach" ? [goals(socket, clientId, name)] : [])];
     const onDuty = chat.conversation(conversationId)?.kind === "on_duty";
@@ -45,7 +46,7 @@ export function coachView(socket, role) {
   const element = make("div", { class: "desk" },
     make("div", { class: "side" }, coach && duty(socket), alerts(socket, choose), waiting(socket, openTaken),
       coach && asked(socket, choose).element, people(socket, chat, role, choose, openOne), load(role),
-      coach ? offer() : onCall()),
+      sharedWithMe(), coach ? offer() : onCall()),
     place);
   return { element, talkTo: choose };
 }

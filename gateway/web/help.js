@@ -9,6 +9,9 @@ import { button, find, make, why } from "./page.js";
 // Only where the person asked for it; whoever opens this phone can read it then, signed in or not.
 const KEPT = "plan";
 const OF_THE_MOMENT = ["coach", "peers"];
+// What was answered last and names nobody who is there, for when the page is opened anew without a network. It stays in
+// this tab, goes with it, and with the sign-out.
+const LAST = "help";
 
 let signedIn = null;
 let last = null;
@@ -22,12 +25,15 @@ export function beginHelp(socket, talkTo) {
     return talkTo(...who);
   } };
   if (me().role === "client") signedIn.asking = asking(socket, signedIn.talkTo);
+  last = JSON.parse(sessionStorage.getItem(LAST) ?? "null");
+  plan = last && planIn(last);
   draw();
   refreshHelp();
 }
 
 export function endHelp() {
   signedIn = last = plan = reached = null;
+  sessionStorage.removeItem(LAST);
   draw();
 }
 
@@ -40,26 +46,29 @@ export async function keepPlan(keep) {
 }
 
 export async function refreshHelp() {
-  const whose = me()?.id;
-  if (!signedIn) return;
-  try {
-    const found = await get("/help");
-    if (whose !== me()?.id) return;
-    last = found;
-    reached = true;
-    if (found.plan !== "unreachable") remember(found.cards.filter((card) => card.kind === "plan"));
-  } catch (error) {
+  const whose = signedIn;
+  if (!whose) return;
+  const found = await get("/help").catch((error) => {
     why(error);
-    reached = false;
-  }
+    return null;
+  });
+  // Of somebody who has left meanwhile nothing is kept here.
+  if (whose !== signedIn) return;
+  reached = found !== null;
+  last = found ?? last;
+  if (reached && found.plan !== "unreachable") remember(found);
   draw();
 }
 
 function remember(found) {
-  plan = found;
+  sessionStorage.setItem(LAST, JSON.stringify({ plan: found.plan, cards: lasting(found) }));
+  plan = planIn(found);
   const kept = keptPlan();
-  if (kept && kept.of === me().id) localStorage.setItem(KEPT, JSON.stringify({ of: me().id, cards: found }));
+  if (kept && kept.of === me().id) localStorage.setItem(KEPT, JSON.stringify({ of: me().id, cards: plan }));
 }
+
+const lasting = (found) => found.cards.filter((card) => !OF_THE_MOMENT.includes(card.kind));
+const planIn = (found) => found.cards.filter((card) => card.kind === "plan");
 
 const keptPlan = () => JSON.parse(localStorage.getItem(KEPT) ?? "null");
 
@@ -69,8 +78,10 @@ function knownPlan() {
   return plan ?? (kept && (!me() || kept.of === me().id) ? kept.cards : []);
 }
 
+export const knowsPlan = () => knownPlan().length > 0;
+
 function draw() {
-  const found = (last?.cards ?? []).filter((card) => reached || !OF_THE_MOMENT.includes(card.kind));
+  const found = reached ? last.cards : last ? lasting(last) : [];
   const shown = found.some((card) => card.kind === "plan") ? found : [...knownPlan(), ...found];
   find("own-help").replaceChildren(
     ...(signedIn ? [make("p", { class: "notice", role: "status" }, notice())] : []),

@@ -5,10 +5,21 @@ import { cards } from "./cards.js";
 import { draftOf } from "./drafts.js";
 import { announce, bullets, button, field, formOf, make, zone } from "./page.js";
 
+const ALONE = {
+  crisis: "Thank you for telling us", now: "Please let somebody be with you now. You do not have to do this alone.",
+  fuller: "A few more questions help to see what you need: ", sent: "Thank you. Your answers are sent.", send: "Send my answers",
+};
+const TOGETHER = (name) => ({
+  crisis: `Please stay with ${name}`, now: "These answers ask for a person now, and an alert was raised. Below is what helps"
+    + ` ${name} right away; look at it together. ${name}'s own plan is also under “Help now” on ${name}'s own page.`,
+  fuller: `A few more questions help to see what ${name} needs: `, sent: "The answers are sent.", send: "Send the answers",
+});
 const YES_OR_NO = [{ value: 1, label: "Yes" }, { value: 0, label: "No" }];
 
-export function instrument(asked, { leave, openOther }) {
-  const draft = draftOf([asked.id, asked.variant, asked.version].join("."));
+// By oneself, or by a coach together with a `client`.
+export function instrument(asked, { leave, openOther, client = null }) {
+  const draft = draftOf([client?.id, asked.id, asked.variant, asked.version].join("."));
+  const words = client ? TOGETHER(client.name) : ALONE;
   const questions = asked.items.map((item) => question(item, draft));
   const place = make("section", { class: "card" });
 
@@ -23,7 +34,7 @@ export function instrument(asked, { leave, openOther }) {
     try {
       const taken = await post("/assessments", {
         id: draft.id, instrument: asked.id, version: asked.version, ...(asked.variant ? { variant: asked.variant } : {}),
-        answers, timezone: zone(),
+        answers, ...(client ? { client_id: client.id } : { timezone: zone() }),
       });
       draft.forget();
       show(taken);
@@ -39,24 +50,25 @@ export function instrument(asked, { leave, openOther }) {
   function show(taken) {
     const result = make("div", { class: "panel" },
       make("section", { class: taken.crisis ? "card band urgent" : "card" },
-        make("h1", { tabindex: "-1" }, taken.crisis ? "Thank you for telling us" : "Thank you"),
-        taken.crisis && make("p", {}, "Please let somebody be with you now. You do not have to do this alone."),
+        make("h1", { tabindex: "-1" }, taken.crisis ? words.crisis : "Thank you"),
+        taken.crisis && make("p", {}, words.now),
         taken.crisis && bullets(taken.reasons)),
       cards(taken.cards),
       make("section", { class: "card" }, make("h2", {}, asked.title), readings(asked, taken),
-        taken.fuller_screen && make("p", {}, "A few more questions help to see what you need: ",
+        taken.fuller_screen && make("p", {}, words.fuller,
           button("Go on", () => openOther(taken.fuller_screen), { class: "main" })),
         button("Back to the questionnaires", leave, { class: "quiet" })));
     place.replaceWith(result);
     result.querySelector("h1").focus();
-    announce(taken.crisis ? "Thank you for telling us. Here is what helps now." : "Thank you. Your answers are sent.");
+    announce(taken.crisis ? `${words.crisis}. ${words.now}` : words.sent);
   }
 
-  const form = formOf(questions.map((one) => one.element), "Send my answers", send);
+  const form = formOf(questions.map((one) => one.element), words.send, send);
   form.noValidate = true;
   form.addEventListener("answered", branch);
   branch();
-  place.append(make("h1", { tabindex: "-1" }, asked.title), make("p", {}, asked.instructions), form,
+  place.append(make("h1", { tabindex: "-1" }, client ? `${asked.title}, with ${client.name}` : asked.title),
+    make("p", {}, asked.instructions), form,
     button("Go on later", leave, { class: "quiet" }),
     make("p", { class: "small" }, asked.attribution), make("p", { class: "small" }, asked.licence),
     make("details", {}, make("summary", {}, "About these questions"),

@@ -18,10 +18,9 @@ make("tbody", {}, found.map((one) => make("tr", {},
 
 export const onCall = () => folded("On call", async () => {
   const [kept, coaches] = [await get("/on-call"), await colleagues()];
-  const known = [{ id: me().id, name: "You" }, ...coaches];
-  const others = kept.people.filter((id) => !known.some((one) => one.id === id));
-  const named = await Promise.all(others.map(async (id) => ({ id, name: await nameOf(id, "A supervisor") })));
-  return { kept, known: [...known, ...named] };
+  const others = kept.supervisors.filter((id) => id !== me().id);
+  const supervisors = await Promise.all(others.map(async (id) => ({ id, name: `${await nameOf(id, "Somebody")}, supervisor` })));
+  return { kept, known: [{ id: me().id, name: "You" }, ...supervisors, ...coaches] };
 }, ({ kept, known }) => {
   const boxes = known.map(({ id, name }) => tick(name, { value: id, checked: kept.people.includes(id) }));
   let tag = tagOf(kept);

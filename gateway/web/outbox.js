@@ -7,9 +7,9 @@ export class Queue {
   #place;
   #id;
 
-  // Of whoever is signed in now; `id` is the name of the field that tells one from another.
-  constructor(name, id) {
-    this.#place = `${name}.${me().id}`;
+  // Of whoever is signed in now, if of nobody else; `id` is the name of the field that tells one from another.
+  constructor(name, id, whose = me().id) {
+    this.#place = `${name}.${whose}`;
     this.#id = id;
   }
 

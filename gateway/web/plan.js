@@ -1,8 +1,9 @@
 // The client's safety plan: read, written, shared, and kept on this phone where the client asks for it.
 
-import { all, get, nameOf, put, Refused, tagOf } from "./api.js";
-import { isKept, keepPlan, refreshHelp } from "./help.js";
-import { announce, button, clock, fill, folded, formOf, make, tick, why } from "./page.js";
+import { all, Away, get, me, nameOf, put, Refused, tagOf } from "./api.js";
+import { isKept, keepPlan, knowsPlan, refreshHelp } from "./help.js";
+import { announce, button, clock, field, fill, folded, formOf, make, select, tick, why } from "./page.js";
+import { codeEnd } from "./shared.js";
 import { isBare, planOf, planWriter, PLACES } from "./steps.js";
 
 export function plan() {
@@ -14,6 +15,7 @@ export function plan() {
       return await get("/safety-plan");
     } catch (error) {
       if (error instanceof Refused && error.status === 404) return null;
+      if (error instanceof Away && knowsPlan()) error.message += " Your plan, as it was last read here, is under “Help now”.";
       throw error;
     }
   }
@@ -66,34 +68,73 @@ export function plan() {
 
 // The client's last word holds at once.
 function sharing(shared) {
+  const heading = make("h2", { tabindex: "-1" }, "Who may read it");
   const coach = tick("My coach may read my plan", { checked: shared.coach });
   const done = make("p", { class: "small notice", role: "status" });
   const people = make("ul", { class: "goals" });
+  const more = folded("Let somebody else read it", () => talkedWith(shared.people), (known) => naming(known, name));
 
-  async function share(change, words) {
+  async function share(change) {
+    shared = await put("/safety-plan/sharing", { ...shared, ...change });
+    drawPeople();
+  }
+  // Said beside the box, which goes back where it does not hold.
+  async function choose(change, words) {
     try {
-      shared = await put("/safety-plan/sharing", { ...shared, ...change });
+      await share(change);
       done.textContent = words;
     } catch (error) {
       done.textContent = why(error);
     }
     coach.control.checked = shared.coach;
-    drawPeople();
+  }
+  async function name(id, known) {
+    await share({ people: [...shared.people, id] });
+    done.textContent = `${known} can read it from now on, until you take it back.`;
+    more.open = false;
+    heading.focus();
   }
   function drawPeople() {
     people.replaceChildren(...shared.people.map((id) => {
-      const name = make("span", {}, "Somebody you named");
-      nameOf(id, "Somebody you named").then((known) => (name.textContent = known));
-      const others = () => ({ people: shared.people.filter((one) => one !== id) });
-      return make("li", {}, name,
-        button("Stop sharing", () => share(others(), "They cannot read it any more."), { class: "quiet" }));
+      const unknown = `Somebody you named, ${codeEnd(id)}`;
+      const [shown, said] = [make("span", {}, unknown), make("span", { class: "unseen" }, ` with ${unknown}`)];
+      nameOf(id, unknown).then((known) => {
+        shown.textContent = known;
+        said.textContent = ` with ${known}`;
+      });
+      return make("li", {}, shown, button(["Stop sharing", said], async () => {
+        await choose({ people: shared.people.filter((one) => one !== id) }, "They cannot read it any more.");
+        heading.focus();
+      }, { class: "quiet" }));
     }));
   }
-  coach.control.addEventListener("change", () => share({ coach: coach.control.checked },
+  coach.control.addEventListener("change", () => choose({ coach: coach.control.checked },
     coach.control.checked ? "Your coach can read it from now on." : "Nobody but you can read it, and those you named."));
   drawPeople();
-  return make("section", { class: "card" }, make("h2", {}, "Who may read it"),
-    make("p", { class: "small" }, "Only you, unless you say otherwise. You can change your mind at any time."), coach, people, done);
+  return make("section", { class: "card" }, heading,
+    make("p", { class: "small" }, "Only you, unless you say otherwise. You can change your mind at any time."), coach, people, done, more);
+}
+
+// Whoever the client has written with, and has not named yet.
+async function talkedWith(named) {
+  const ids = (await all("/conversations")).flatMap((one) => one.with).filter((id) => id !== me().id && !named.includes(id));
+  return Promise.all([...new Set(ids)].map(async (id) => [id, await nameOf(id, `Somebody you wrote with, ${codeEnd(id)}`)]));
+}
+
+function naming(known, name) {
+  const names = Object.fromEntries(known);
+  const whom = select(names);
+  const code = make("input", { maxlength: 64, required: true, autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
+  const words = "Let them read it";
+  return [
+    make("p", { class: "small" }, "They see your plan as it is, and every change of it; nothing else of yours."),
+    known.length > 0 && formOf([field("Somebody you have written with", whom)], words, () => name(whom.value, names[whom.value])),
+    formOf([field("Or somebody by their code", code, "They find it on their own page, under “Plans shared with me”, and give it to you.")],
+      words, () => {
+        const id = code.value.trim();
+        return id === me().id ? "That is your own code." : name(id, `Whoever has the ${codeEnd(id)}`);
+      }, { places: { people: "the code" } }),
+  ];
 }
 
 function keeping() {

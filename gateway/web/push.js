@@ -1,9 +1,16 @@
-// Being told when the page is not open. Only for whoever asks for it, and gone with the sign-out.
+// The service worker of this browser, and being told when the page is not open: that only for whoever asks for it, and
+// gone with the sign-out.
 
 import { ask, getOpen } from "./api.js";
 
 const KEPT = "device";
 const able = "serviceWorker" in navigator && "PushManager" in globalThis && "Notification" in globalThis;
+
+// The page is kept on this phone, whoever uses it, so that it opens without a network.
+export function keepPage() {
+  // A browser that keeps nothing opens the page with a network only, and everything else is as it was.
+  navigator.serviceWorker?.register("worker.js").catch(() => {});
+}
 
 // Names this browser to the server, so that it is not called while the page is open. It says nothing of who uses it.
 export const device = () => localStorage.getItem(KEPT) ?? undefined;
@@ -19,7 +26,8 @@ export async function offerPush(button) {
 
 async function subscribe(key) {
   if ((await Notification.requestPermission()) !== "granted") return false;
-  const worker = await navigator.serviceWorker.register("worker.js");
+  await navigator.serviceWorker.register("worker.js");
+  const worker = await navigator.serviceWorker.ready;
   const subscription = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
   if (!device()) localStorage.setItem(KEPT, crypto.randomUUID());
   await ask("PUT", `/devices/${device()}`, {
@@ -38,5 +46,4 @@ export async function endPush() {
   localStorage.removeItem(KEPT);
   const worker = await navigator.serviceWorker?.getRegistration();
   await (await worker?.pushManager.getSubscription())?.unsubscribe();
-  await worker?.unregister();
 }

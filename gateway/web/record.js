@@ -1,27 +1,17 @@
 // What a client lets the desk see: how it goes, the plan if it is shared, check-ins, questionnaires, the aim.
 
-import { get, Refused } from "./api.js";
 import { aimWords } from "./aim.js";
 import { history } from "./history.js";
-import { clock, fill, folded, make } from "./page.js";
-import { past } from "./questionnaires.js";
+import { fill, folded, make } from "./page.js";
+import { past, questionnaires } from "./questionnaires.js";
 import { riskOf } from "./seen.js";
-import { planOf } from "./steps.js";
+import { ifShown, planFor } from "./shared.js";
 
-// What one may not see is not there.
-async function ifShown(path) {
-  try {
-    return await get(path);
-  } catch (error) {
-    if (error instanceof Refused && error.status === 404) return null;
-    throw error;
-  }
-}
-
-export function record(socket, clientId) {
+export function record(socket, clientId, name) {
   const place = make("div", {});
-  const parts = make("div", { class: "panel", hidden: true }, plan(clientId),
-    folded("Check-ins", async () => null, () => history(clientId)), past("Questionnaires", clientId), aim(clientId));
+  const parts = make("div", { class: "panel", hidden: true }, planFor("Safety plan", clientId),
+    folded("Check-ins", async () => null, () => history(clientId)), past("Questionnaires", clientId),
+    folded("Take a questionnaire together", async () => null, () => questionnaires({ id: clientId, name })), aim(clientId));
   const refresh = () => fill(place, () => ifShown(`/clients/${clientId}/risk`), (risk) => {
     parts.hidden = risk === null;
     return risk && riskOf(risk, false);
@@ -37,10 +27,6 @@ export function record(socket, clientId) {
     },
   };
 }
-
-const plan = (clientId) => folded("Safety plan", () => ifShown(`/clients/${clientId}/safety-plan`), (found) => (found
-  ? [planOf(found), make("p", { class: "small" }, `Written at ${clock(found.written_at)}.`)]
-  : make("p", { class: "small" }, "Not shared with you, or not written. That is the client's own choice.")));
 
 const aim = (clientId) => folded("Aim", () => ifShown(`/sobriety?client_id=${clientId}`),
   (found) => make("p", {}, found ? aimWords(found) : "Not shown to you."));

@@ -10,7 +10,7 @@ const TRIES = 5;
 
 export function talk(socket, chat) {
   const people = make("div", { class: "row people", role: "group", "aria-label": "Who to talk to" });
-  const place = make("div", {});
+  const place = make("div", {}, make("p", { class: "small" }, "What was written is shown as soon as we reach Alongside."));
   const meanwhile = make("div", { role: "status" });
   const lines = make("div", { class: "panel" });
   const panel = make("div", { class: "panel" }, people, meanwhile, place, lines);
@@ -76,6 +76,7 @@ export function talk(socket, chat) {
       const ids = grants.filter((one) => one.subject_id === me().id && one.scope === "care").map((one) => one.holder_id);
       coaches = await Promise.all([...new Set(ids)].map(async (id) => ({ id, name: await nameOf(id, "Your coach") })));
       draw();
+      if (!open) place.replaceChildren();
       if (!open && coaches.length) await choose(coaches[0].id, coaches[0].name);
     } catch (error) {
       if (!open) place.replaceChildren(make("p", { class: "small" }, error.message));

@@ -8,6 +8,7 @@ import { contested, history, objections, withReason } from "./history.js";
 import { announce, button, clock, make, newId, why } from "./page.js";
 import { questions } from "./questions.js";
 import { reminder } from "./reminder.js";
+import { claiming } from "./unclaimed.js";
 
 export function today(socket) {
   const checkIns = new CheckIns(socket);
@@ -101,7 +102,7 @@ export function today(socket) {
   earlier.addEventListener("toggle", () => earlier.open && drawEarlier());
   ask();
   checkIns.send();
-  return make("div", { class: "panel" }, waiting, news, page, earlier, reminder());
+  return make("div", { class: "panel" }, claiming((said) => checkIns.say(said)), waiting, news, page, earlier, reminder());
 }
 
 function found(answer, correct) {

@@ -108,17 +108,16 @@ def close(body: say.Closing, alert_id: str) -> Any:
 
 @api.get("/on-call")
 @needs("coach|supervisor")
-@api.response(200, say.OnCallEdit.Schema)
+@api.response(200, say.OnCallOut.Schema)
 def show_on_call() -> Any:
     """Who is asked when nobody else answers."""
-    kept = OnCall.now()
-    return {"people": kept.people}, 200, etag(kept.version)
+    return _on_call(OnCall.now())
 
 
 @api.put("/on-call")
 @needs("supervisor")
 @api.arguments(say.OnCallEdit.Schema)
-@api.response(200, say.OnCallEdit.Schema)
+@api.response(200, say.OnCallOut.Schema)
 def name_on_call(body: say.OnCallEdit) -> Any:
     """Name the programme's on-call contacts: coaches or supervisors, all asked together."""
     if len(body.people) > MOST_ON_CALL or len(set(body.people)) < len(body.people):
@@ -132,8 +131,11 @@ def name_on_call(body: say.OnCallEdit) -> Any:
         check_if_match(latest.version)
         latest.name(me, body.people)
 
-    kept = OnCall.change(ON_CALL, act, create=True)
-    return {"people": kept.people}, 200, etag(kept.version)
+    return _on_call(OnCall.change(ON_CALL, act, create=True))
+
+
+def _on_call(kept: OnCall) -> Any:
+    return {"people": kept.people, "supervisors": service.people.with_role("supervisor")}, 200, etag(kept.version)
 
 
 def _answers_alerts(person_id: str) -> bool:

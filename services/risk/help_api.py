@@ -99,9 +99,10 @@ class _Humans(NamedTuple):
 
 
 def _plan_of(person_id: str) -> _Plan:
+    """To a coach who takes an instrument together with a client, only where the client shares it."""
     try:
         plan = SafetyPlan.load(person_id)
-        words = plan.newest().opened() if plan and plan.edition else None
+        words = plan.newest().opened() if plan and plan.edition and _shown_to_caller(plan) else None
     except Erased:
         return _Plan("none", None)
     except (*STORE_DOWN, Tampered) as error:
@@ -110,6 +111,14 @@ def _plan_of(person_id: str) -> _Plan:
     if words is None or not any(words.dump().values()):
         return _Plan("none", None)
     return _Plan("shown", words)
+
+
+def _shown_to_caller(plan: SafetyPlan) -> bool:
+    me = who()
+    shown = plan.may_read(me.person_id, service.grants.allows(me.person_id, plan.id))
+    if shown:
+        service.grants.saw(me, [plan.id], "safety plan")
+    return shown
 
 
 def _known_of(person_id: str) -> _Known | None:

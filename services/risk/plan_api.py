@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from flask import request
 
 from infra.access import NotYours
+from infra.vault import Erased
 from infra.web import check_if_match, etag, needs, page, permit, refuse, who
 from schemas import safety as say
 from services.risk import service
@@ -72,6 +75,17 @@ def share_plan(body: say.Sharing) -> Any:
     return {"coach": plan.coach, "people": plan.people}
 
 
+@api.get("/safety-plan/shared-with-me")
+@needs("client|coach|supervisor|organiser")
+@api.response(200, say.SharedPlanPage.Schema)
+def list_shared_plans() -> Any:
+    """The plans of those who named the caller."""
+    found, following = page().read(SafetyPlan.raw(), {"people": who().person_id})
+    plans = list(_readable(SafetyPlan.read(raw) for raw in found))
+    service.grants.saw(who(), [plan.id for plan in plans], "shared safety plans")
+    return {"items": [{"client_id": plan.id, "written_at": plan.written_at} for plan in plans], "next": following}
+
+
 @api.get("/clients/<client_id>/safety-plan")
 @needs("care")
 @api.response(200, say.SafetyPlanOut.Schema)
@@ -88,6 +102,14 @@ def show_clients_plan(client_id: str) -> Any:
     if me.person_id == client_id:
         return _own(plan, plan.newest())
     return _out(plan.newest())
+
+
+def _readable(plans: Iterable[SafetyPlan]) -> Iterator[SafetyPlan]:
+    """Without those of people who were erased."""
+    for plan in plans:
+        with suppress(Erased):
+            plan.newest().opened()
+            yield plan
 
 
 def _mine() -> SafetyPlan:

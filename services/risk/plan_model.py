@@ -127,6 +127,7 @@ def write_plan(
 def make_indexes(store: Store) -> None:
     """Safe to repeat."""
     store.collection("safety_plan_editions").create_index([("client_id", 1), ("number", -1)])
+    store.collection("safety_plans").create_index([("people", 1), ("_id", -1)])
 
 
 def _edition(raw: Raw) -> Edition:

@@ -89,7 +89,8 @@ def open_page(browser: Any, app: App) -> Iterator[OpenPage]:
     wrong: list[str] = []
 
     def open_one(size: dict[str, int], **options: Any) -> Any:
-        contexts.append(browser.new_context(viewport=size, **options))
+        # With a service worker what a test puts in the place of an answer may not be asked; some tests want one.
+        contexts.append(browser.new_context(viewport=size, **{"service_workers": "block", **options}))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: "Content Security Policy" in said.text and wrong.append(said.text))

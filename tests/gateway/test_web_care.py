@@ -272,6 +272,125 @@ def test_a_person_who_was_named_may_be_named_no_more(app: App, open_page: OpenPa
     assert phone.get("/v1/safety-plan").body["sharing"] == {"coach": False, "people": []}
 
 
+def test_a_plan_is_shared_with_somebody_one_writes_with_and_with_a_peer_by_code_and_taken_back(
+    app: App, open_page: OpenPage
+) -> None:
+    client, coach = new_couple(app)
+    peer, _ = new_couple(app)
+    phone, kim_id, pia_id = app.phone(client), app.phone(coach).id, app.phone(peer).id
+    phone.put("/v1/safety-plan", PLAN)
+    phone.post("/v1/conversations", {"id": f"talk-{client[-12:]}", "with": kim_id})
+    pia = sign_in(open_page(PHONE), peer)
+    go_to(pia, "More")
+    unfold(pia, "Plans shared with me")
+    pia.get_by_text("Nobody has done so yet.").wait_for()
+    code = pia.locator(".code").inner_text()
+    is_fit(pia)
+    robin = sign_in(open_page(PHONE), client)
+    go_to(robin, "Plan")
+    unfold(robin, "Let somebody else read it")
+    robin.get_by_label("Somebody you have written with").select_option("Kim")
+    is_fit(robin)
+    robin.get_by_role("button", name="Let them read it").first.click()
+    robin.get_by_text("Kim can read it from now on").wait_for()
+    assert robin.evaluate("document.activeElement.textContent") == "Who may read it"
+    unfold(robin, "Let somebody else read it")
+    by_code = robin.get_by_label("Or somebody by their code")
+    robin.get_by_label("Somebody you have written with").wait_for(state="detached")
+    by_code.fill("no code at all")
+    by_code.press("Enter")
+    robin.get_by_text("The code, no. 2: Must be an id").wait_for()
+    by_code.fill(app.phone(client).id)
+    by_code.press("Enter")
+    robin.get_by_text("That is your own code.").wait_for()
+    by_code.fill(code)
+    by_code.press("Enter")
+    robin.get_by_text(f"Whoever has the code ending in {code[-4:]} can read it from now on").wait_for()
+    is_fit(robin)
+    assert phone.get("/v1/safety-plan").body["sharing"] == {"coach": False, "people": [kim_id, pia_id]}
+
+    unfold(pia, "Plans shared with me")
+    unfold(pia, "Plans shared with me")
+    unfold(pia, f"The plan of somebody, code ending in {phone.id[-4:]}")
+    pia.get_by_text("Cold water").wait_for()
+    is_fit(pia)
+    kim = sign_in(open_page(DESK), coach)
+    unfold(kim, "Plans shared with me")
+    unfold(kim, "The plan of Robin")
+    kim.get_by_text("Cold water").wait_for()
+    is_fit(kim)
+
+    robin.get_by_role("button", name=f"Stop sharing with Somebody you named, code ending in {code[-4:]}").click()
+    robin.get_by_text("They cannot read it any more.").wait_for()
+    robin.get_by_role("button", name="Stop sharing with Kim").wait_for()
+    unfold(pia, "Plans shared with me")
+    unfold(pia, "Plans shared with me")
+    pia.get_by_text("Nobody has done so yet.").wait_for()
+    assert "Cold water" not in pia.content()
+
+
+def test_a_coach_takes_a_questionnaire_together_with_a_client_and_both_find_what_came_of_it(
+    app: App, open_page: OpenPage
+) -> None:
+    client, coach = new_couple(app)
+    kim = sign_in(open_page(DESK), coach)
+    kim.locator(".person", has_text="Robin").click()
+    unfold(kim, "Take a questionnaire together")
+    kim.get_by_text("Robin says what fits").wait_for()
+    is_fit(kim)
+    kim.get_by_role("button", name="Answer GAD-7").click()
+    heading = kim.get_by_role("heading", name="with Robin")
+    assert heading.evaluate("one => one === document.activeElement")
+    for group in kim.locator(".question fieldset").all():
+        group.get_by_label("Not at all").check()
+    is_fit(kim)
+    kim.get_by_role("button", name="Send the answers").click()
+    kim.get_by_role("heading", name="Thank you", exact=True).wait_for()
+    assert "answers." not in kim.evaluate("JSON.stringify(Object.keys(sessionStorage))")
+    kim.get_by_role("button", name="Back to the questionnaires").click()
+    kim.get_by_text("Robin says what fits").wait_for()
+    assert not kim.get_by_role("button", name="Answer GAD-7").is_visible()
+
+    unfold(kim, "Questionnaires")
+    kim.locator(".entry", has_text="GAD-7").get_by_text("Taken together with you.").wait_for()
+    (taken,) = app.phone(client).get("/v1/assessments").body["items"]
+    assert (taken["instrument"], taken["taken_by"]) == ("gad-7", app.phone(coach).id)
+    robin = sign_in(open_page(PHONE), client)
+    go_to(robin, "More")
+    unfold(robin, "What you answered")
+    robin.locator(".entry", has_text="GAD-7").get_by_text("Taken together with Kim.").wait_for()
+    is_fit(robin)
+
+
+def test_a_crisis_that_shows_while_two_look_at_the_questions_asks_for_a_person_and_shows_what_helps(
+    app: App, open_page: OpenPage
+) -> None:
+    client, coach = new_couple(app)
+    kim = sign_in(open_page(DESK), coach)
+    kim.locator(".person", has_text="Robin").click()
+    unfold(kim, "Take a questionnaire together")
+    unfold(kim, "All others")
+    kim.get_by_role("button", name="Answer Columbia screener").click()
+    for question in ("Have you wished you were dead", "Have you actually had any thoughts"):
+        choose(kim, question, "Yes")
+    for question in ("how you might do this", "intention", "details", "Have you ever done anything"):
+        choose(kim, question, "No" if question == "Have you ever done anything" else "Yes")
+    kim.get_by_role("button", name="Send the answers").click()
+    kim.get_by_role("heading", name="Please stay with Robin").wait_for()
+    shown = kim.locator(".chosen")
+    shown.get_by_text("an alert was raised").wait_for()
+    assert shown.get_by_role("link", name="Call 988").is_visible()
+    is_fit(kim)
+
+    alert = kim.locator(".alert.urgent", has_text="Robin")
+    alert.get_by_role("button", name="I am on it").click()
+    alert.get_by_text("You are on it").wait_for()
+    assert shown.get_by_role("heading", name="Please stay with Robin").is_visible()
+    unfold(kim, "Questionnaires")
+    entry = kim.locator(".entry", has_text="Columbia")
+    entry.get_by_text("You answered that").first.wait_for()
+
+
 def test_a_questionnaire_asks_what_its_file_says_and_a_crisis_brings_numbers_first_and_a_human(
     app: App, open_page: OpenPage
 ) -> None:
@@ -449,14 +568,23 @@ def test_an_aim_and_a_reminder_are_saved_and_read_back(app: App, open_page: Open
 
 def test_a_supervisor_sees_how_much_is_asked_of_whom_and_names_who_is_on_call(app: App, open_page: OpenPage) -> None:
     client, _ = new_couple(app)
+    other = app.enrol("supervisor", display_name="Nia").id
     app.phone(client).post("/v1/check-ins", a_rough_day())
+    until(lambda: other in app.phone("ines").get("/v1/on-call").body["supervisors"], "risk knows her")
     ines = sign_in(open_page(DESK), "ines")
     unfold(ines, "How much is asked of whom")
     ines.get_by_role("row", name="Sam").wait_for()
     unfold(ines, "On call")
-    ines.get_by_role("group", name="Whoever is asked when nobody else answers").get_by_label("Sam").check()
+    named = ines.get_by_role("group", name="Whoever is asked when nobody else answers")
+    named.get_by_label("Sam").check()
+    named.get_by_label("Nia, supervisor").check()
     ines.get_by_role("button", name="Save").click()
     ines.get_by_text("Saved.", exact=True).wait_for()
     is_fit(ines)
-    named = app.phone("ines").get("/v1/on-call").body["people"]
-    assert named == [app.phone("sam").id]
+    assert sorted(app.phone("ines").get("/v1/on-call").body["people"]) == sorted([app.phone("sam").id, other])
+    ines.reload()
+    unfold(ines, "On call")
+    named.get_by_label("Nia, supervisor").uncheck()
+    ines.get_by_role("button", name="Save").click()
+    ines.get_by_text("Saved.", exact=True).wait_for()
+    assert app.phone("ines").get("/v1/on-call").body["people"] == [app.phone("sam").id]

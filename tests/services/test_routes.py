@@ -114,6 +114,7 @@ CALLS: dict[str, Call] = {
     "GET /v1/safety-plan": Call("/safety-plan"),
     "GET /v1/safety-plan/versions": Call("/safety-plan/versions"),
     "PUT /v1/safety-plan/sharing": Call("/safety-plan/sharing", {"coach": True, "people": []}),
+    "GET /v1/safety-plan/shared-with-me": Call("/safety-plan/shared-with-me"),
     "GET /v1/clients/<client_id>/safety-plan": Call("/clients/maya/safety-plan"),
     # goals
     "POST /v1/goals": Call("/goals", {"id": "{fresh}", "text": "x", "client_id": "maya"}),

@@ -444,6 +444,23 @@ def test_a_crisis_in_an_interview_asks_a_human_for_the_client(sam: Caller) -> No
     assert alerts("sam") == []
 
 
+def test_what_helps_has_the_plan_for_a_coach_only_where_the_client_shares_it(
+    cast: World, maya: Caller, sam: Caller
+) -> None:
+    def kinds(caller: Caller, **whose: str) -> set[str]:
+        return {card["kind"] for card in taken(caller, a_phq_9(*DARK, **whose))["cards"]}
+
+    maya.put("/safety-plan", {"reasons": ["the sea"]})
+    assert kinds(maya) == {"plan", "crisis", "coach"}
+    assert kinds(sam, client_id="maya") == {"crisis", "coach"}
+    looks = cast.events(RecordSeen, lambda event: event.what == "safety plan")
+    assert looks == []
+    maya.put("/safety-plan/sharing", {"coach": True, "people": []})
+    assert kinds(sam, client_id="maya") == {"plan", "crisis", "coach"}
+    (look,) = cast.events(RecordSeen, lambda event: event.what == "safety plan")
+    assert (look.viewer_id, look.subject_id) == ("sam", "maya")
+
+
 def test_a_coach_answers_for_nobody_else(cast: World, sam: Caller) -> None:
     assert sam.post("/assessments", a_phq_9(client_id="theo")).status_code == 404
     assert sam.post("/assessments", a_phq_9()).status_code == 404

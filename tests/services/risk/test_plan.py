@@ -350,6 +350,32 @@ def test_a_look_is_in_the_audit_ledger_and_ones_own_is_none(
     }
 
 
+def test_whoever_is_named_finds_the_plan_for_as_long_as_it_is_shared(
+    cast: World, maya: Caller, sam: Caller, theo: Caller
+) -> None:
+    def found(caller: Caller) -> list[str]:
+        answer = caller.get(f"{PATH}/shared-with-me")
+        assert answer.status_code == 200
+        return [plan["client_id"] for plan in answer.json["items"]]
+
+    plan = written(maya)
+    share(maya, True, "theo")
+    assert theo.get(f"{PATH}/shared-with-me").json == {
+        "items": [{"client_id": "maya", "written_at": plan["written_at"]}],
+        "next": None,
+    }
+    assert (found(sam), found(maya)) == ([], []), "Sam cares for her, and was not named"
+    looks = cast.events(RecordSeen, lambda seen: seen.what == "shared safety plans")
+    assert [(look.viewer_id, look.subject_id) for look in looks] == [("theo", "maya")]
+    assert cast.caller("ada", "admin").get(f"{PATH}/shared-with-me").status_code == 404
+    share(maya, True)
+    assert found(theo) == []
+    share(maya, True, "theo", "sam")
+    assert (found(theo), found(sam)) == (["maya"], ["maya"])
+    service.vault.destroy("maya")
+    assert found(theo) == []
+
+
 def test_sharing_is_told_to_those_who_may_read_it_from_now_on(cast: World, maya: Caller) -> None:
     written(maya)
     share(maya, True, "theo", "theo", "maya")
