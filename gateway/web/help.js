@@ -109,7 +109,7 @@ export async function refreshLines() {
   try {
     showLines((await getOpen("/crisis-lines")).items);
   } catch (error) {
-    const lines = error instanceof Away ? error.problem?.cards : null;
+    const lines = error instanceof Away ? error.problem?.cards?.filter((card) => card.kind === "crisis") : null;
     if (lines?.length) showLines(lines.map((card) => ({ ...card, name: card.title })));
   }
 }

@@ -12,6 +12,7 @@ const PATIENCE = 3000;
 // A page that is being opened asks for one file after the other, with no such pause between.
 const PAUSE = 2000;
 const TAKE_OVER = "take over";
+const AGAIN = "<!doctype html><title>Alongside</title><meta http-equiv=\"refresh\" content=\"0\">";
 
 let asked = 0;
 
@@ -48,7 +49,7 @@ async function forgetOthers() {
 async function opened(name, request) {
   if (registration.waiting && Date.now() - asked > PAUSE) {
     registration.waiting.postMessage(TAKE_OVER);
-    return new Response("", { headers: { Refresh: "0" } });
+    return new Response(AGAIN, { headers: { "Content-Type": "text/html; charset=utf-8" } });
   }
   return kept(name, request);
 }
