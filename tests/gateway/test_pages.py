@@ -78,6 +78,17 @@ def test_nothing_but_our_own_files_may_run_and_nothing_is_used_without_being_ask
     assert path == "/app/" or "javascript" in headers["Content-Type"]
 
 
+def test_the_page_can_be_put_on_a_home_screen_under_a_name_that_tells_nothing(client: FlaskClient) -> None:
+    with client.get("/app/app.webmanifest") as answer:
+        assert answer.content_type.startswith("application/manifest+json")
+        manifest = json.loads(answer.data)
+    assert manifest["name"] == manifest["short_name"] == "Alongside"
+    assert (manifest["start_url"], manifest["scope"], manifest["display"]) == ("./", "./", "standalone")
+    for name in (icon["src"] for icon in manifest["icons"]):
+        with client.get(f"/app/{name}") as icon:
+            assert icon.content_type.startswith("image/")
+
+
 @pytest.mark.parametrize("path", ["/app/nothing.js", "/app/../serve.py", "/app/%2e%2e/serve.py", "/app/sub/"])
 def test_nothing_else_is_served(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 404

@@ -82,6 +82,13 @@ def test_whoever_opened_the_page_once_finds_the_crisis_lines_without_a_network(a
     is_fit(page)
 
 
+def test_a_browser_finds_nothing_wrong_with_how_the_page_is_put_on_a_home_screen(open_page: OpenPage) -> None:
+    page = open_once(open_page)
+    found = page.context.new_cdp_session(page).send("Page.getAppManifest")
+    assert found["errors"] == []
+    assert '"short_name": "Alongside"' in found["data"]
+
+
 def test_a_phone_without_a_network_has_the_persons_help_and_keeps_the_check_in_until_it_is_back(
     app: App, open_page: OpenPage
 ) -> None:
