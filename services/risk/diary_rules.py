@@ -49,10 +49,6 @@ class Diary:
         if withdrawal is not None:
             self.withdrawal[day] = max(withdrawal, self.withdrawal.get(day, 0))
 
-    def began(self) -> int | None:
-        """The first day on which the client was in touch, or was to be."""
-        return min(self.kept | self.missed, default=None)
-
     def used_of(self, substances: Iterable[Substance]) -> list[int]:
         """The days on which one of these was used, in order."""
         return sorted(set[int]().union(*(self.used.get(kind, set()) for kind in substances)))

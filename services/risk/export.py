@@ -7,7 +7,8 @@ one's own first, and no word that was written is read.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from services.risk.aim_handlers import aim_of
 from services.risk.check_in_model import Archive, CheckIn
 from services.risk.model import Course, courses
 from services.risk.outlook import record_of, today_of
-from services.risk.score import Record
+from services.risk.score import LOOK_BACK, Record
 from services.risk.study import files
 from services.risk.study.files import Answers
 
@@ -42,7 +43,7 @@ def exported() -> Exported:
     records, answered = {}, []
     for number, (course, check_ins) in enumerate((pair for pair in found if pair[1]), 1):
         diary = course.diary_of(check_ins)
-        first = diary.began() or 0
+        first = _first_day(sorted(diary.kept | diary.missed))
         records[str(number)] = _from_day(record_of(diary, aim_of(course.id)), first)
         answered += [
             Answers(str(number), check_in.day() - first, given)
@@ -57,6 +58,12 @@ def _all_check_ins(course: Course) -> list[CheckIn]:
     everything: Iterable[CheckIn] = [*Archive.everything(course.id), *course.check_ins]
     kept = {check_in.id: check_in for check_in in everything if check_in.corrected_by is None}
     return sorted(kept.values(), key=CheckIn.place)
+
+
+def _first_day(days: Sequence[int]) -> int:
+    """Where a record begins: what lies more than a year before is another time in care, or came of a wrong clock."""
+    after_a_year = [later for earlier, later in pairwise(days) if later - earlier > LOOK_BACK]
+    return after_a_year[-1] if after_a_year else days[0]
 
 
 def _from_day(record: Record, first: int) -> Record:
