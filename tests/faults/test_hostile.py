@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from tests.app import App, new_id, until
 from tests.faults.talk import talking
 
 PACKETS = 1000
+CUT = (errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET)
 SEED = int(os.environ.get("ALONGSIDE_FAULT_SEED", "7"))
 FIN, TEXT, MORE, BYTES, CLOSE, PING = 0x80, 1, 0, 2, 8, 9
 MORE_MEMORY = 24 * 1024 * 1024
@@ -283,7 +285,17 @@ def test_a_thousand_hostile_packets_harm_nobody(app: App) -> None:
 )
 def test_no_request_that_is_none_is_answered_with_5xx(app: App, line: str) -> None:
     with closing(socket.create_connection(("127.0.0.1", app.port), timeout=20)) as connection:
-        connection.sendall(line.encode("latin-1") + b"\r\nUpgrade: websocket\r\n\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        assert not connection.recv(4096).startswith(b"HTTP/1.1 5")
+        assert not answer_to(connection, line.encode("latin-1")).startswith(b"HTTP/1.1 5")
     assert app.phone("maya").get("/v1/me").status == 200
+
+
+def answer_to(connection: socket.socket, line: bytes) -> bytes:
+    """What is answered; nothing where the connection is cut instead, which may be before all was sent."""
+    try:
+        connection.sendall(line + b"\r\nUpgrade: websocket\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(4096)
+    except OSError as error:
+        if error.errno not in CUT:
+            raise
+        return b""
