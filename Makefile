@@ -21,7 +21,7 @@ up: setup ## The whole platform with demo people on this machine (PORT=8000 DATA
 	@exec $(BIN)/alongside up --demo --port $(PORT) --data $(DATA)
 
 test: setup ## The tests that need nothing but Python (.ci/run runs the others too)
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not kafka and not emulator and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not kafka and not emulator and not browser"
 
 check: setup ## Style, format and types
 	$(BIN)/ruff check .
