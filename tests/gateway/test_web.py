@@ -159,10 +159,10 @@ def test_an_unsent_message_outlives_the_page_and_is_sent_when_it_is_opened_again
     # Only what was connected can be lost.
     write(robin, "Kim", "before")
     robin.locator(".mine", has_text="before").get_by_text("Sent").wait_for()
-    robin.context.set_offline(True)
-    # The browser keeps a socket open when it goes offline; the part behind it has to go away too.
+    # A browser that goes offline keeps a socket open, so first what is behind it goes; it takes longer to come back.
     app.part("gateway").kill()
     robin.get_by_text("Connecting again").wait_for()
+    robin.context.set_offline(True)
     write(robin, "Kim", "typed in a tunnel")
     robin.locator(".mine", has_text="typed in a tunnel").get_by_text("Sending").wait_for()
     until(lambda: answers(f"{app.url}/readyz"), "the gateway came back")
@@ -450,7 +450,7 @@ def test_an_alert_that_nobody_answered_appears_on_the_supervisors_desk(
 
         page.get_by_role("button", name="I am on it").click()
 
-        page.get_by_text("You are on it").wait_for()
+        page.locator(".alert").get_by_text("You are on it").wait_for()
         assert app.phone("ines").get("/v1/alerts?state=acknowledged").body["items"][0]["rung"] == "supervisor"
         page.close()
 
