@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from infra.access import Grants, People
 from infra.settings import BadSettings, Settings
-from infra.store import STORE_DOWN, Aggregate, Store, connect, prepare
+from infra.store import PATIENCE_SECONDS, STORE_DOWN, Aggregate, Store, connect, prepare
 from infra.vault import Vault
 from infra.web import Blueprint
 from schemas.base import Event
@@ -113,7 +113,7 @@ class Service:
             importlib.import_module(f"{self.home}.{room}")
         return self
 
-    def open(self, settings: Settings, patience_seconds: float = 3) -> Service:
+    def open(self, settings: Settings, patience_seconds: float = PATIENCE_SECONDS) -> Service:
         """Name its databases. Nothing is asked of them yet, so a store that is away is no error here.
 
         Raises:

@@ -104,9 +104,11 @@ class Store:
 
 
 _stores: dict[str, Store] = {}
+# How long a store that does not answer is waited for, unless whoever connects can wait for longer.
+PATIENCE_SECONDS = 3.0
 
 
-def connect(name: str, settings: Settings, patience_seconds: float = 3) -> Store:
+def connect(name: str, settings: Settings, patience_seconds: float = PATIENCE_SECONDS) -> Store:
     """Open the databases of a part. Nothing is sent until the first use, so a store that is away is no error here.
 
     ``patience_seconds`` is how long a store that does not answer is waited for.

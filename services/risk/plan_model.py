@@ -59,9 +59,12 @@ class SafetyPlan(Aggregate):
         self.coach, self.people = coach, chosen
         self.record(SafetyPlanShared, client_id=self.id, coach=coach, people=chosen, tell=self.readers(carers))
 
-    def may_read(self, person_id: str, cares: bool) -> bool:
-        """The client, whom the client named, and, where the client chose so, who ``cares`` for the client now."""
-        return person_id == self.id or person_id in self.people or (self.coach and cares)
+    def may_read(self, person_id: str, cares: Callable[[], bool]) -> bool:
+        """The client, whom the client named, and, where the client chose so, who ``cares`` for the client now.
+
+        ``cares`` is asked last: a client's own help on a bad night waits for no look-up that it need not.
+        """
+        return person_id == self.id or person_id in self.people or (self.coach and cares())
 
     def readers(self, carers: Iterable[str]) -> list[str]:
         """Everybody who may read it but the client; ``carers`` are those who care for the client now."""

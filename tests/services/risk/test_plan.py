@@ -265,7 +265,15 @@ def test_who_may_read_a_plan_is_its_client_the_named_and_by_choice_who_cares(
 ) -> None:
     plan = SafetyPlan(id="maya", coach=coach, people=sorted(people - {"maya"}))
     allowed = reader == "maya" or reader in people or (coach and cares)
-    assert plan.may_read(reader, cares) == allowed
+    assert plan.may_read(reader, lambda: cares) == allowed
+
+
+@pytest.mark.parametrize("reader", ["maya", "theo"])
+def test_for_whoever_may_read_it_anyway_no_grant_is_looked_up(reader: str) -> None:
+    def looked_up() -> bool:
+        raise AssertionError("the client's own help would wait for it")
+
+    assert SafetyPlan(id="maya", coach=True, people=["theo"]).may_read(reader, looked_up)
 
 
 def test_the_whole_matrix_of_choices_and_readers_over_http(cast: World, maya: Caller) -> None:
